@@ -1,0 +1,1 @@
+"""voicepod: one call, one pod."""
