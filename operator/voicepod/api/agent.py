@@ -1,0 +1,175 @@
+"""``VoiceAgent``: how one kind of agent runs, and which rooms it serves."""
+
+from typing import Any, Final
+
+from pydantic import ConfigDict, Field
+from pydantic.config import JsonDict
+
+from voicepod.api.base import Model, Time
+from voicepod.api.conditions import Condition
+from voicepod.api.lifecycle import Lifecycle
+from voicepod.api.names import AGENT_CONTAINER
+
+KEY: Final = "LIVEKIT_API_KEY"
+SECRET: Final = "LIVEKIT_API_SECRET"
+
+# The longest name of a room that LiveKit accepts by default.
+MAX_ROOM_NAME: Final = 256
+
+# Bounds the cost of the CEL rules and of matching; far above what anyone has.
+_MAX_ROOM_RULES: Final = 64
+_MAX_CONTAINERS: Final = 32
+
+
+class SecretRef(Model):
+    """The name of a Secret in the VoiceAgent's namespace."""
+
+    name: str = Field(min_length=1, max_length=253, description="Name of the Secret.")
+
+
+class LiveKit(Model):
+    """The LiveKit server that the calls are on."""
+
+    url: str = Field(
+        pattern=r"^wss?://[^/\s]+.*$",
+        max_length=2048,
+        description="URL of the LiveKit server as pods and operator reach it: wss://… or ws://…",
+    )
+    credentials_secret_ref: SecretRef = Field(
+        description=f"The Secret that holds {KEY} and {SECRET}. Operator and gateway read it; "
+        "no agent pod ever does."
+    )
+
+
+_EXACTLY_ONE: JsonDict = {
+    "rule": "[has(self.name), has(self.prefix), has(self.regex), has(self.agentName)]"
+    ".filter(set, set).size() == 1",
+    "message": "set exactly one of name, prefix, regex, agentName",
+}
+
+
+# CEL's `matches` raises on an expression that is not RE2, and so the API server refuses it.
+_REGEX_IS_RE2: JsonDict = {
+    "rule": "!has(self.regex) || ''.matches(self.regex) in [true, false]",
+    "message": "regex is not a valid RE2 expression",
+}
+
+
+class RoomRule(Model):
+    """One way for a room to be this agent's: exactly one field is set."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"x-kubernetes-validations": [_EXACTLY_ONE, _REGEX_IS_RE2]}
+    )
+
+    agent_name: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=256,
+        description="The room's dispatch asks for an agent of this name.",
+    )
+    name: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=MAX_ROOM_NAME,
+        description="The room has exactly this name.",
+    )
+    prefix: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=MAX_ROOM_NAME,
+        description="The room's name starts with this.",
+    )
+    regex: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=1024,
+        description="The whole of the room's name matches this RE2 expression.",
+    )
+
+
+_HAS_AGENT_CONTAINER: JsonDict = {
+    "rule": f"self.spec.containers.exists(c, c.name == '{AGENT_CONTAINER}')",
+    "message": f"template.spec.containers must have a container named '{AGENT_CONTAINER}'",
+}
+
+_OBJECT: JsonDict = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+
+_TEMPLATE_SCHEMA: JsonDict = {
+    "type": "object",
+    "required": ["spec"],
+    "properties": {
+        "metadata": {**_OBJECT, "description": "Labels and annotations of the agent pods."},
+        "spec": {
+            **_OBJECT,
+            "description": "PodSpec of the agent pods, as in a Deployment.",
+            "required": ["containers"],
+            "properties": {
+                "containers": {
+                    "type": "array",
+                    "minItems": 1,
+                    "maxItems": _MAX_CONTAINERS,
+                    "items": {
+                        **_OBJECT,
+                        "required": ["name"],
+                        "properties": {"name": {"type": "string", "maxLength": 63}},
+                    },
+                }
+            },
+        },
+    },
+    "x-kubernetes-validations": [_HAS_AGENT_CONTAINER],
+}
+
+
+class VoiceAgentSpec(Model):
+    """How one kind of agent runs, and which rooms it serves."""
+
+    livekit: LiveKit = Field(description="The LiveKit server that the calls are on.")
+    template: dict[str, Any] = Field(
+        json_schema_extra=_TEMPLATE_SCHEMA,
+        description="PodTemplateSpec of the agent pods. The container named "
+        f"'{AGENT_CONTAINER}' runs your LiveKit agent, unchanged: it finds LIVEKIT_URL and the "
+        "keys in its environment and registers as with any LiveKit server.",
+    )
+    rooms: list[RoomRule] = Field(
+        default_factory=list,
+        max_length=_MAX_ROOM_RULES,
+        description="Which rooms get a session by webhook. Of several VoiceAgents that want a room "
+        "the most specific wins (agentName, name, the longest prefix, regex), then the older one. "
+        "None: sessions are made by the API only.",
+    )
+    lifecycle: Lifecycle = Field(
+        default_factory=Lifecycle, description="How long the parts of a call may take."
+    )
+
+
+class VoiceAgentStatus(Model):
+    """What is going on with the sessions of this agent."""
+
+    observed_generation: int | None = Field(
+        default=None, description="The generation of the spec that this status speaks of."
+    )
+    active: int = Field(default=0, description="Sessions whose agent is in its room.")
+    starting: int = Field(default=0, description="Sessions whose agent is on its way.")
+    template_hash: str = Field(
+        default="", description="Hash of what new pods are built from; live calls keep theirs."
+    )
+    last_call: Time | None = Field(default=None, description="When a session last started.")
+    conditions: list[Condition] = Field(
+        default_factory=list,
+        json_schema_extra={
+            "x-kubernetes-list-type": "map",
+            "x-kubernetes-list-map-keys": ["type"],
+        },
+        description="Ready: sessions of this agent can start.",
+    )
+
+
+class VoiceAgent(Model):
+    """How one kind of LiveKit agent runs: one pod for each call, and which rooms it serves."""
+
+    spec: VoiceAgentSpec = Field(description="What is wanted.")
+    status: VoiceAgentStatus = Field(
+        default_factory=VoiceAgentStatus, description="What is so; written by the operator."
+    )

@@ -1,0 +1,37 @@
+"""Every name that other software reads: the API group, labels, annotations, container names."""
+
+from typing import Final
+
+GROUP: Final = "voicepod.dev"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+
+AGENTS: Final = "voiceagents"
+SESSIONS: Final = "voicesessions"
+
+LABEL_AGENT: Final = f"{GROUP}/agent"
+"""On agent pods and sessions: the name of the VoiceAgent."""
+
+LABEL_SESSION: Final = f"{GROUP}/session"
+"""On agent pods: the name of the VoiceSession that owns the pod."""
+
+LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
+MANAGED_BY: Final = "voicepod"
+
+ANNOTATION_GENERATION: Final = f"{GROUP}/generation"
+"""On agent pods: the generation of the session's agent that this pod runs, from 1."""
+
+ANNOTATION_TEMPLATE_HASH: Final = f"{GROUP}/template-hash"
+"""On agent pods: the hash of everything the pod was built from."""
+
+ANNOTATION_ROOM: Final = f"{GROUP}/room"
+"""On agent pods: the room's name as the user wrote it; a label could not hold it."""
+
+ANNOTATION_ROOM_CHANGED: Final = f"{GROUP}/room-changed"
+"""On sessions: touched by the gateway when LiveKit says that the room changed. The value is the
+id of the event; what it says does not matter, the operator asks LiveKit what is true."""
+
+AGENT_CONTAINER: Final = "agent"
+"""The container of the VoiceAgent's template that runs the user's agent."""
+
+SIDECAR_CONTAINER: Final = "voicepod"

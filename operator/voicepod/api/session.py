@@ -1,0 +1,144 @@
+"""``VoiceSession``: one conversation, its pod, and the ledger of what happened."""
+
+from enum import StrEnum
+
+from pydantic import ConfigDict, Field, JsonValue
+from pydantic.config import JsonDict
+
+from voicepod.api.agent import MAX_ROOM_NAME
+from voicepod.api.base import Model, Time
+from voicepod.api.conditions import Condition, Reason
+from voicepod.api.lifecycle import Lifecycle
+
+# LiveKit's own bound for a job's metadata is the size of a signal message; this is well below it.
+_MAX_METADATA = 65536
+
+
+class Phase(StrEnum):
+    """Where a session is on its way. Ended and Failed are for ever."""
+
+    PENDING = "Pending"
+    STARTING = "Starting"
+    ACTIVE = "Active"
+    RECONNECTING = "Reconnecting"
+    ENDING = "Ending"
+    ENDED = "Ended"
+    FAILED = "Failed"
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing will happen any more."""
+        return self in (Phase.ENDED, Phase.FAILED)
+
+
+class AgentRef(Model):
+    """The VoiceAgent, in the same namespace."""
+
+    name: str = Field(min_length=1, max_length=63, description="Name of the VoiceAgent.")
+
+
+def _unchanged(field: str) -> JsonDict:
+    return {
+        "rule": f"self.{field} == oldSelf.{field}",
+        "message": f"{field} cannot be changed: a session is one conversation of one agent in one "
+        "room; make a new VoiceSession",
+    }
+
+
+_IMMUTABLE: list[JsonValue] = [
+    _unchanged("agentRef"),
+    _unchanged("room"),
+    _unchanged("metadata"),
+    {
+        "rule": "self.roomSid == oldSelf.roomSid || oldSelf.roomSid == ''",
+        "message": "roomSid cannot be changed",
+    },
+    {
+        "rule": "self.end || !oldSelf.end",
+        "message": "end cannot be taken back: the call has ended; make a new VoiceSession",
+    },
+]
+
+
+class VoiceSessionSpec(Model):
+    """One conversation: which agent, in which room."""
+
+    model_config = ConfigDict(json_schema_extra={"x-kubernetes-validations": _IMMUTABLE})
+
+    agent_ref: AgentRef = Field(description="The VoiceAgent that takes the call.")
+    room: str = Field(
+        min_length=1,
+        max_length=MAX_ROOM_NAME,
+        description="Name of the LiveKit room; it is opened if it isn't there yet.",
+    )
+    room_sid: str = Field(
+        default="",
+        max_length=64,
+        description="Id of the room, set by the gateway: a later room of the same name is "
+        "another call.",
+    )
+    metadata: str = Field(
+        default="",
+        max_length=_MAX_METADATA,
+        description="Given to the agent as its job's metadata.",
+    )
+    end: bool = Field(default=False, description="Set to true to end the call.")
+    lifecycle: Lifecycle | None = Field(
+        default=None,
+        description="Durations that differ from the VoiceAgent's.",
+        # The API server would fill them in, and the VoiceAgent's would never count.
+        json_schema_extra={"x-voicepod-no-defaults": True},
+    )
+
+
+class Times(Model):
+    """When each step of the way of a call happened."""
+
+    received: Time | None = Field(default=None, description="The session was made.")
+    claimed: Time | None = Field(default=None, description="It got its pod.")
+    assigned: Time | None = Field(default=None, description="The pod's agent was given the job.")
+    joined: Time | None = Field(default=None, description="The agent was in the room.")
+    first_audio: Time | None = Field(default=None, description="The agent's audio was there.")
+    caller: Time | None = Field(default=None, description="A caller was first seen in the room.")
+    left: Time | None = Field(default=None, description="The last caller left.")
+    ending: Time | None = Field(default=None, description="The agent was told that it is over.")
+    ended: Time | None = Field(default=None, description="The session was over.")
+
+
+class VoiceSessionStatus(Model):
+    """What is going on with a conversation, and its ledger when it is over."""
+
+    phase: Phase = Field(default=Phase.PENDING, description="Where the session is on its way.")
+    reason: Reason | None = Field(default=None, description="Why it is in this phase.")
+    message: str = Field(default="", description="The reason in a sentence.")
+    pod: str = Field(default="", description="Name of the session's pod.")
+    node: str = Field(default="", description="Node that the pod is on.")
+    generation: int = Field(
+        default=0, description="How many agents the session has had; the first is 1."
+    )
+    room_sid: str = Field(default="", description="Id of the room.")
+    identity: str = Field(default="", description="Identity of the agent in the room.")
+    times: Times = Field(
+        default_factory=Times, description="When each step of the way of the call happened."
+    )
+    end_reason: Reason | None = Field(default=None, description="Why the session is over.")
+    pod_seconds: float | None = Field(
+        default=None, description="How long the session had a pod: what the call cost."
+    )
+    conditions: list[Condition] = Field(
+        default_factory=list,
+        json_schema_extra={
+            "x-kubernetes-list-type": "map",
+            "x-kubernetes-list-map-keys": ["type"],
+        },
+        description="Accepted, PodReady and Active.",
+    )
+
+
+class VoiceSession(Model):
+    """One conversation in one LiveKit room, with an agent pod of its own."""
+
+    spec: VoiceSessionSpec = Field(description="What is wanted.")
+    status: VoiceSessionStatus = Field(
+        default_factory=VoiceSessionStatus, description="What is so; written by the operator."
+    )

@@ -1,0 +1,144 @@
+"""Reads and writes of the Kubernetes API by the official client, without its models.
+
+The client's models cost ten times the parsing of plain JSON, and so only its transport is used:
+configuration, TLS, tokens that are rotated, connection pooling.
+"""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import aiohttp
+from kubernetes.aio.client.api_client import ApiClient
+from kubernetes.aio.client.configuration import Configuration
+from kubernetes.aio.config import load_incluster_config, load_kube_config
+from kubernetes.aio.config.config_exception import ConfigException
+
+from voicepod.api.names import AGENTS, GROUP, SESSIONS, VERSION
+from voicepod.kube.errors import Unavailable, from_status
+
+Object = dict[str, Any]
+
+# A healthy API server answers in milliseconds; one that is being restarted, not at all. Half a
+# minute of waiting would hold up a caller for longer than trying again does.
+_TIMEOUT: Final = 10.0
+
+# How many requests may be on their way at once: enough for a burst of calls, and no more than one
+# API server's priority level is willing to queue for a single client.
+_CONNECTIONS: Final = 64
+
+_MERGE_PATCH: Final = "application/merge-patch+json"
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """Where objects of one kind live."""
+
+    group: str
+    version: str
+    plural: str
+
+    def path(self, namespace: str | None, name: str = "", subresource: str = "") -> str:
+        """Return the URL path of one object, or of all objects when it has no name."""
+        root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+        scope = f"/namespaces/{namespace}" if namespace else ""
+        return "/".join(
+            part for part in (f"{root}{scope}/{self.plural}", name, subresource) if part
+        )
+
+
+VOICE_AGENTS: Final = Resource(GROUP, VERSION, AGENTS)
+VOICE_SESSIONS: Final = Resource(GROUP, VERSION, SESSIONS)
+PODS: Final = Resource("", "v1", "pods")
+SECRETS: Final = Resource("", "v1", "secrets")
+EVENTS: Final = Resource("", "v1", "events")
+
+
+class Kube:
+    """The Kubernetes API. Every method raises an exception of ``voicepod.kube.errors``."""
+
+    def __init__(self, client: ApiClient) -> None:
+        self._client = client
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> Object:
+        """Return one object."""
+        return await self._request("GET", resource.path(namespace, name))
+
+    async def list_all(
+        self, resource: Resource, namespace: str | None, label_selector: str = ""
+    ) -> list[Object]:
+        """Return all objects of a namespace, or of the cluster."""
+        query = [("labelSelector", label_selector)] if label_selector else []
+        answer = await self._request("GET", resource.path(namespace), query=query)
+        items: list[Object] = answer["items"]
+        return items
+
+    async def create(
+        self, resource: Resource, namespace: str, body: Object, dry_run: bool = False
+    ) -> Object:
+        """Create an object and return it as the API server made it."""
+        query = [("dryRun", "All")] if dry_run else []
+        return await self._request("POST", resource.path(namespace), body=body, query=query)
+
+    async def patch(
+        self, resource: Resource, namespace: str, name: str, body: Object, subresource: str = ""
+    ) -> Object:
+        """Merge ``body`` into an object.
+
+        A ``metadata.resourceVersion`` in it is a precondition: Conflict when it has changed.
+        """
+        path = resource.path(namespace, name, subresource)
+        return await self._request("PATCH", path, body=body, content_type=_MERGE_PATCH)
+
+    async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
+        """Delete the object with this name and uid; Conflict when another one has the name now."""
+        body = {"preconditions": {"uid": uid}}
+        await self._request("DELETE", resource.path(namespace, name), body=body)
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        body: Object | None = None,
+        query: list[tuple[str, str]] | None = None,
+        content_type: str = "application/json",
+    ) -> Object:
+        request = await self._client.param_serialize(
+            method,
+            path,
+            query_params=query,
+            header_params={"Accept": "application/json", "Content-Type": content_type},
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        try:
+            response = await self._client.call_api(*request, _request_timeout=_TIMEOUT)
+            data: bytes = await response.read()  # type: ignore[no-untyped-call]
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Unavailable(f"the Kubernetes API is not reachable: {error!r}") from error
+        if response.status >= 400:
+            raise from_status(response.status, _message(data) or response.reason)
+        answer: Object = json.loads(data)
+        return answer
+
+
+def _message(data: bytes) -> str:
+    try:
+        return str(json.loads(data)["message"])
+    except (ValueError, KeyError, TypeError):
+        return data.decode(errors="replace")[:1024]
+
+
+@asynccontextmanager
+async def connect() -> AsyncIterator[Kube]:
+    """Connect as the pod's service account, or as the kubeconfig says outside of a cluster."""
+    configuration = Configuration()
+    try:
+        load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+    except ConfigException:
+        await load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+    configuration.connection_pool_maxsize = _CONNECTIONS
+    async with ApiClient(configuration) as client:
+        yield Kube(client)

@@ -1,0 +1,122 @@
+"""What LiveKit's rooms really hold, and the two things the operator does to them."""
+
+import asyncio
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+import aiohttp
+from livekit.api.agent_dispatch_service import AgentDispatchService
+from livekit.api.room_service import RoomService
+from livekit.api.twirp_client import ServerError, ServerErrorCode
+from livekit.protocol.models import ParticipantInfo
+from livekit.protocol.room import (
+    CreateRoomRequest,
+    DeleteRoomRequest,
+    ListParticipantsRequest,
+    ListRoomsRequest,
+)
+
+from voicepod.livekit.credentials import Credentials
+from voicepod.livekit.errors import LiveKitError, Unauthorized, Unreachable
+
+# LiveKit answers within milliseconds; a caller waits for what is decided from the answer.
+_TIMEOUT: Final = aiohttp.ClientTimeout(total=5)
+
+# People and telephones. Agents, recorders and streams never count as callers.
+_CALLER_KINDS: Final = frozenset(
+    {ParticipantInfo.Kind.STANDARD, ParticipantInfo.Kind.SIP, ParticipantInfo.Kind.CONNECTOR}
+)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What one room held when it was looked at. An empty ``sid`` means that there is no room."""
+
+    name: str
+    sid: str = ""
+    callers: frozenset[str] = frozenset()
+    """Identities of the people in it."""
+    others: frozenset[str] = frozenset()
+    """Identities of agents, recorders and streams in it."""
+
+
+def is_caller(participant: ParticipantInfo) -> bool:
+    """Whether a participant is a person that an agent should talk to."""
+    return participant.kind in _CALLER_KINDS
+
+
+class Rooms:
+    """The rooms of one LiveKit project. Every method raises an exception of ``livekit.errors``."""
+
+    def __init__(self, session: aiohttp.ClientSession, credentials: Credentials) -> None:
+        who = (session, credentials.url, credentials.key, credentials.secret)
+        self._url = credentials.url
+        self._rooms = RoomService(*who)
+        self._dispatches = AgentDispatchService(*who)
+
+    async def look(self, name: str) -> Room:
+        """Return what a room holds now."""
+        rooms, participants = await self._ask(
+            asyncio.gather(
+                self._rooms.list_rooms(ListRoomsRequest(names=[name])),
+                self._rooms.list_participants(ListParticipantsRequest(room=name)),
+            )
+        )
+        if not rooms.rooms:
+            return Room(name)
+        present = [
+            p for p in participants.participants if p.state != ParticipantInfo.State.DISCONNECTED
+        ]
+        return Room(
+            name=name,
+            sid=rooms.rooms[0].sid,
+            callers=frozenset(p.identity for p in present if is_caller(p)),
+            others=frozenset(p.identity for p in present if not is_caller(p)),
+        )
+
+    async def open(self, name: str) -> str:
+        """Return the sid of a room, which is opened if it is not there."""
+        room = await self._ask(self._rooms.create_room(CreateRoomRequest(name=name)))
+        return room.sid
+
+    async def close(self, name: str) -> None:
+        """Close a room: everybody in it is disconnected. A room that is gone is closed."""
+        try:
+            await self._ask(self._rooms.delete_room(DeleteRoomRequest(room=name)))
+        except _NotFoundError:
+            return
+
+    async def dispatched_agents(self, name: str) -> frozenset[str]:
+        """Return the names of the agents that a room's dispatches ask for."""
+        dispatches = await self._ask(self._dispatches.list_dispatch(room_name=name))
+        return frozenset(dispatch.agent_name for dispatch in dispatches)
+
+    async def check(self) -> None:
+        """Ask something small, to learn whether the server is there and accepts the key."""
+        await self._ask(self._rooms.list_rooms(ListRoomsRequest(names=["voicepod-check"])))
+
+    async def _ask(self, question: Awaitable[T]) -> T:
+        try:
+            return await question
+        except ServerError as error:
+            if error.code == ServerErrorCode.NOT_FOUND:
+                raise _NotFoundError(error.message) from error
+            if error.code in (ServerErrorCode.UNAUTHENTICATED, ServerErrorCode.PERMISSION_DENIED):
+                raise Unauthorized(
+                    f"LiveKit at {self._url} does not accept the API key: {error.message}"
+                ) from error
+            raise Unreachable(f"LiveKit at {self._url} answers: {error.message}") from error
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Unreachable(f"LiveKit at {self._url} is not reachable: {error!r}") from error
+
+
+class _NotFoundError(LiveKitError):
+    pass
+
+
+def client_session() -> aiohttp.ClientSession:
+    """Return an HTTP session for ``Rooms``; the caller closes it."""
+    return aiohttp.ClientSession(timeout=_TIMEOUT)
