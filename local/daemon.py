@@ -1,0 +1,131 @@
+"""Background processes that nobody supervises: started once, found again by their pid files.
+
+A pid file holds the pid and the start time of its process: a pid that was given to another program since
+is not ours, and is never signalled.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from local.errors import LocalError
+from local.layout import STATE
+from local.progress import step
+from local.run import environment, tail
+
+RUN = STATE / "run"
+LOGS = STATE / "log"
+
+POLL_SECONDS = 0.05
+# A process that ignores SIGKILL for this long hangs in the kernel: nothing more can be done.
+KILL_SECONDS = 10.0
+
+
+def start(name: str, argv: Sequence[str | Path], env: Mapping[str, str] | None = None) -> None:
+    """Start `argv` detached from this process, with its output appended to its log, unless it runs."""
+    if alive(name):
+        return
+    RUN.mkdir(parents=True, exist_ok=True)
+    LOGS.mkdir(parents=True, exist_ok=True)
+    command = [str(part) for part in argv]
+    surroundings = environment(env)
+    program = shutil.which(command[0], path=surroundings["PATH"])
+    if program is None:
+        raise LocalError(f"{command[0]} is not there: `python -m local up` builds it")
+    # Not subprocess.Popen: that warns when its owner goes and the process stays, which is the point here.
+    pid = os.posix_spawn(
+        program,
+        command,
+        surroundings,
+        file_actions=[
+            (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_OPEN, 1, log(name), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ],
+        setsid=True,
+    )
+    _pid_file(name).write_text(json.dumps({"pid": pid, "started": started_at(pid)}))
+
+
+def alive(name: str) -> bool:
+    """Say whether the process that was started under this name still runs."""
+    return _pid(name) is not None
+
+
+def names() -> list[str]:
+    """Return the names of all processes that were started and not stopped."""
+    return sorted(path.stem for path in RUN.glob("*.json"))
+
+
+def log(name: str) -> Path:
+    """Return the path of a process's log."""
+    return LOGS / f"{name}.log"
+
+
+def stop(name: str, grace: float) -> None:
+    """End a process by SIGTERM, and by SIGKILL after `grace` seconds; one that is gone is fine."""
+    for number, patience in ((signal.SIGTERM, grace), (signal.SIGKILL, KILL_SECONDS)):
+        if (pid := _pid(name)) is None:
+            break
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+        deadline = time.monotonic() + patience
+        while alive(name) and time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
+    if alive(name):
+        raise LocalError(f"{name} does not end, not even by SIGKILL")
+    _pid_file(name).unlink(missing_ok=True)
+
+
+def wait(what: str, ready: Callable[[], bool], *, needs: Sequence[str], seconds: float) -> None:
+    """Wait until `ready()`.
+
+    Raises LocalError with the end of the log of the process that is to blame: one of `needs` that died, or
+    the last of them when `seconds` are over.
+    """
+    with step(what):
+        deadline = time.monotonic() + seconds
+        while not ready():
+            for name in needs:
+                if not alive(name):
+                    raise LocalError(f"{what}: {name} died.{_end_of_log(name)}")
+            if time.monotonic() > deadline:
+                raise LocalError(f"{what}: not in {seconds:.0f} s.{_end_of_log(needs[-1])}")
+            time.sleep(POLL_SECONDS)
+
+
+def started_at(pid: int) -> int | None:
+    """Return when a process started, in clock ticks since boot; None when it is gone or a zombie."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    # The fields after the parenthesised name, which itself may hold spaces and parentheses.
+    fields = stat.rpartition(")")[2].split()
+    return None if fields[0] in "ZX" else int(fields[19])
+
+
+def _pid(name: str) -> int | None:
+    try:
+        noted = json.loads(_pid_file(name).read_text())
+    except FileNotFoundError:
+        return None
+    pid: int = noted["pid"]
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)  # it may be a child of this very process: leave no zombie
+    return pid if started_at(pid) == noted["started"] else None
+
+
+def _pid_file(name: str) -> Path:
+    return RUN / f"{name}.json"
+
+
+def _end_of_log(name: str) -> str:
+    path = log(name)
+    said = path.read_text(errors="replace") if path.exists() else ""
+    return f" The end of {path}:\n{tail(said)}"

@@ -1,0 +1,53 @@
+"""Debian's share of the machine: the packages that no Go module replaces."""
+
+import os
+import shutil
+
+from local.errors import LocalError
+from local.progress import step
+from local.run import run
+
+PACKAGES = {
+    "runc": "the container runtime under containerd",
+    "containernetworking-plugins": "bridge, host-local and loopback for the pods' network",
+    "iptables": "what kube-proxy writes Services with",
+    "conntrack": "kube-proxy forgets connections to ended pods by it",
+    "iproute2": "makes the bridge",
+    "mount": "the kubelet mounts the pods' volumes by it",
+    "socat": "kubectl port-forward",
+    "buildah": "builds images without a Docker daemon",
+    "skopeo": "hands over built images layer by layer",
+    "mmdebstrap": "makes the base image",
+    "busybox-static": "the pods' sandbox image",
+    "ca-certificates": "pip and npm in image builds",
+}
+
+
+def ensure_packages() -> None:
+    """Install what is missing. Raises LocalError when it can't: no root, or no Debian."""
+    if os.geteuid() != 0:
+        raise LocalError(
+            "a cluster of one's own needs root (namespaces, mounts, iptables): run this as root, "
+            "or CLUSTER=current to use the cluster of your kubeconfig"
+        )
+    if shutil.which("dpkg-query") is None or shutil.which("apt-get") is None:
+        raise LocalError(
+            "this is no Debian (no dpkg, no apt-get): install kind and Docker, "
+            "or CLUSTER=current to use the cluster of your kubeconfig"
+        )
+    if missing := missing_packages(installed()):
+        with step(f"installing Debian's {', '.join(missing)}"):
+            quiet = {"DEBIAN_FRONTEND": "noninteractive"}
+            run(["apt-get", "update", "-q"], env=quiet)
+            run(["apt-get", "install", "-qy", "--no-install-recommends", *missing], env=quiet)
+
+
+def installed() -> str:
+    """Return dpkg's list, a line `package status` each."""
+    return run(["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n"])
+
+
+def missing_packages(listing: str) -> list[str]:
+    """Return those of PACKAGES that the listing of `installed()` lacks, or has only half of."""
+    present = {line.split()[0] for line in listing.splitlines() if line.endswith(" installed")}
+    return [package for package in PACKAGES if package not in present]

@@ -1,0 +1,101 @@
+"""The cluster of the machine's own: Kubernetes' programs as processes of the host, no Docker, no registry."""
+
+import contextlib
+import shutil
+from pathlib import Path
+
+from local import (
+    controlplane,
+    daemon,
+    debian,
+    dns,
+    handover,
+    livekit,
+    machine,
+    network,
+    node,
+    tools,
+)
+from local.buildah import build as build_image
+from local.cluster import Cluster
+from local.errors import LocalError
+from local.images import Image
+from local.layout import BIN, BRIDGE, BRIDGE_IP, GATEWAY_IP, GATEWAY_WEBHOOK, KUBECONFIG, STATE
+from local.progress import step
+from local.run import exclusive
+
+SANDBOX = Image(node.SANDBOX_IMAGE, Path(__file__).with_name("sandbox.Dockerfile"), Path("/bin"))
+
+# What the API server may take to end its watches; nothing is lost by a kill either.
+GRACE_SECONDS = 10.0
+
+
+def up() -> Cluster:
+    """Start what does not run, and wait until pods can be run and rooms joined."""
+    debian.ensure_packages()
+    with exclusive(STATE.parent):
+        if not STATE.exists():
+            network.check_free()
+            STATE.mkdir(mode=0o700)
+        tools.ensure_tools(BIN)
+        machine.note()
+        network.up()
+        controlplane.credentials()
+        node.credentials()
+        controlplane.start()
+        node.start_containerd()
+        handover.load(build_image(SANDBOX), SANDBOX.name)
+        node.start()
+        dns.start()
+        livekit.start(STATE, BRIDGE, BRIDGE_IP, GATEWAY_WEBHOOK)
+    return find()
+
+
+def find() -> Cluster:
+    """Return the cluster that is up. Raises LocalError when there is none."""
+    if not daemon.alive("kube-apiserver") or not daemon.alive("livekit-server"):
+        raise LocalError("no cluster is up on this machine: `python -m local up` starts it")
+    keys = livekit.credentials(STATE)
+    return Cluster(
+        provider="embedded",
+        kubeconfig=KUBECONFIG,
+        kubectl=BIN / "kubectl",
+        helm=BIN / "helm",
+        livekit_url=f"ws://{BRIDGE_IP}:{livekit.PORT}",
+        livekit_api_key=keys.api_key,
+        livekit_api_secret=keys.api_secret,
+        gateway_ip=GATEWAY_IP,
+    )
+
+
+def build(image: Image) -> None:
+    """Build an image, and hand it to the cluster that is up."""
+    layout = build_image(image)
+    find()
+    handover.load(layout, image.name)
+
+
+def down() -> None:
+    """End every process, and put the machine back as it was; the cache stays."""
+    with exclusive(STATE.parent):
+        if not STATE.exists():
+            return
+        with step("ending the cluster"):
+            # First who would start anew what is ended next, last who all others talk to.
+            order = (
+                "kubelet",
+                "kube-controller-manager",
+                "kube-scheduler",
+                "kube-proxy",
+                "containerd",
+            )
+            for name in (*order, *daemon.names()):
+                grace = livekit.GRACE_SECONDS if name == "livekit-server" else GRACE_SECONDS
+                daemon.stop(name, grace)
+            node.end_pods()
+            node.unmount()
+            node.remove_cgroups()
+            network.down()
+            machine.put_back()
+            with contextlib.suppress(FileNotFoundError):
+                shutil.rmtree(STATE)

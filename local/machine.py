@@ -1,0 +1,69 @@
+"""What the cluster changes of the machine outside its own directory, noted before and put back after.
+
+Kernel settings that its programs turn, and directories that they insist on by hard-coded paths.
+"""
+
+import contextlib
+import json
+import shutil
+from pathlib import Path
+
+from local.layout import STATE
+
+NOTES = STATE / "machine.json"
+
+SETTINGS = (
+    # Ours: pods reach the world, and Services work between pods of one bridge.
+    "net/ipv4/ip_forward",
+    "net/bridge/bridge-nf-call-iptables",
+    # The kubelet's.
+    "vm/overcommit_memory",
+    "vm/panic_on_oom",
+    "kernel/panic",
+    "kernel/panic_on_oops",
+    "kernel/keys/root_maxkeys",
+    "kernel/keys/root_maxbytes",
+)
+DIRECTORIES = (
+    "/var/lib/kubelet",  # the kubelet's socket for device plugins
+    "/var/log/containers",  # the kubelet's links to the containers' logs
+    "/var/log/pods",
+    "/var/lib/cni",  # the CNI library's notes of its calls
+    "/run/containerd",
+    "/run/runc",
+    "/run/netns",
+    "/var/lib/containers",  # buildah's and skopeo's, whatever storage they are told to use
+    "/run/containers",
+)
+
+
+def note() -> None:
+    """Write down, at the first `up`, what is to be put back."""
+    if NOTES.exists():
+        return
+    settings = {name: _setting(name).read_text() for name in SETTINGS if _setting(name).exists()}
+    absent = [path for path in DIRECTORIES if not Path(path).exists()]
+    NOTES.write_text(json.dumps({"settings": settings, "absent": absent}))
+
+
+def put_back() -> None:
+    """Restore the settings, remove the directories that were not there before."""
+    try:
+        noted = json.loads(NOTES.read_text())
+    except FileNotFoundError:
+        return
+    for name, value in noted["settings"].items():
+        with contextlib.suppress(OSError):
+            if _setting(name).read_text() != value:
+                _setting(name).write_text(value)
+    for path in noted["absent"]:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def turn_on(name: str) -> None:
+    """Set a kernel setting to 1."""
+    _setting(name).write_text("1")
+
+
+def _setting(name: str) -> Path:
+    return Path("/proc/sys") / name

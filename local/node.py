@@ -1,0 +1,221 @@
+"""The one node: containerd, the kubelet, kube-proxy, and the pods' share of the network."""
+
+import contextlib
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+from local import certs, daemon
+from local.certs import certificate, kubeconfig
+from local.controlplane import KUBECTL
+from local.layout import BRIDGE, BRIDGE_IP, POD_NETWORK, STATE
+from local.run import run, succeeds
+
+NAME = "voicepod-local"
+SANDBOX_IMAGE = "voicepod.local/sandbox:1"
+
+CONTAINERD = STATE / "containerd"
+CONTAINERD_SOCKET = CONTAINERD / "containerd.sock"
+CTR = ("ctr", f"--address={CONTAINERD_SOCKET}", "--namespace=k8s.io")
+KUBELET = STATE / "kubelet"
+CNI = STATE / "cni"
+
+READY_SECONDS = 60.0
+
+# Version 3 of containerd's configuration. Everything that has a default place outside the state directory gets one in it.
+CONTAINERD_CONFIG = f"""\
+version = 3
+root = "{CONTAINERD}/root"
+state = "{CONTAINERD}/state"
+disabled_plugins = ["io.containerd.nri.v1.nri", "io.containerd.internal.v1.tracing"]
+
+[grpc]
+address = "{CONTAINERD_SOCKET}"
+
+[plugins."io.containerd.internal.v1.opt"]
+path = "{CONTAINERD}/opt"
+
+[plugins."io.containerd.shim.v1.manager"]
+socket_dir = "{CONTAINERD}/s"
+
+[plugins."io.containerd.cri.v1.images".pinned_images]
+sandbox = "{SANDBOX_IMAGE}"
+
+[plugins."io.containerd.cri.v1.runtime"]
+netns_mounts_under_state_dir = true
+# Without CAP_SYS_RESOURCE (a machine in a sandbox) a lower score than our own is refused, and so every container.
+restrict_oom_score_adj = true
+
+[plugins."io.containerd.cri.v1.runtime".cni]
+bin_dirs = ["/usr/lib/cni"]
+conf_dir = "{CNI}/conf"
+
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
+runtime_type = "io.containerd.runc.v2"
+
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
+Root = "{CONTAINERD}/runc"
+# systemd need not run here.
+SystemdCgroup = false
+"""
+
+NETWORK_CONFIG = {
+    "cniVersion": "1.0.0",
+    "name": "voicepod",
+    "plugins": [
+        {
+            "type": "bridge",
+            "bridge": BRIDGE,
+            "isGateway": True,
+            "hairpinMode": True,  # a pod reaches itself through its Service
+            "ipam": {
+                "type": "host-local",
+                "ranges": [[{"subnet": POD_NETWORK, "gateway": BRIDGE_IP}]],
+                "routes": [{"dst": "0.0.0.0/0"}],
+                "dataDir": str(CNI / "addresses"),
+            },
+        }
+    ],
+}
+
+KUBELET_CONFIG = {
+    "apiVersion": "kubelet.config.k8s.io/v1beta1",
+    "kind": "KubeletConfiguration",
+    "address": BRIDGE_IP,
+    "authentication": {
+        "anonymous": {"enabled": False},
+        "webhook": {"enabled": True},
+        "x509": {"clientCAFile": str(certificate("ca"))},
+    },
+    "authorization": {"mode": "Webhook"},
+    "containerRuntimeEndpoint": f"unix://{CONTAINERD_SOCKET}",
+    "clusterDomain": "cluster.local",
+    "clusterDNS": [BRIDGE_IP],
+    "resolvConf": str(STATE / "resolv.conf"),
+    "podLogsDir": str(KUBELET / "logs"),
+    "volumePluginDir": str(KUBELET / "plugins"),
+    "cgroupDriver": "cgroupfs",
+    "failCgroupV1": False,
+    "failSwapOn": False,
+    "oomScoreAdj": 0,
+    # No registry has these images: one that was collected for want of space would be lost.
+    "imageGCHighThresholdPercent": 100,
+    "evictionHard": {"memory.available": "100Mi"},
+}
+
+
+def credentials() -> None:
+    """Make the kubelet's certificate and kubeconfig file."""
+    certs.issue("kubelet", f"system:node:{NAME}", "system:nodes")
+    kubeconfig("kubelet", STATE / "kubelet.kubeconfig")
+
+
+def start_containerd() -> None:
+    """Start containerd unless it runs, and wait until it answers."""
+    CONTAINERD.mkdir(parents=True, exist_ok=True)
+    config = CONTAINERD / "config.toml"
+    config.write_text(CONTAINERD_CONFIG)
+    daemon.start("containerd", ["containerd", f"--config={config}"])
+    daemon.wait(
+        "starting containerd",
+        lambda: succeeds([*CTR, "version"]),
+        needs=("containerd",),
+        seconds=READY_SECONDS,
+    )
+
+
+def start() -> None:
+    """Start the kubelet and kube-proxy unless they run, and wait until the node is ready for pods."""
+    for directory in (CNI / "conf", KUBELET):
+        directory.mkdir(parents=True, exist_ok=True)
+    (CNI / "conf" / "voicepod.conflist").write_text(json.dumps(NETWORK_CONFIG, indent=2))
+    (STATE / "resolv.conf").write_text(f"nameserver {BRIDGE_IP}\n")
+    config = STATE / "kubelet.json"
+    config.write_text(json.dumps(KUBELET_CONFIG, indent=2))
+    daemon.start(
+        "kubelet",
+        [
+            "kubelet",
+            f"--config={config}",
+            f"--kubeconfig={STATE / 'kubelet.kubeconfig'}",
+            f"--root-dir={KUBELET}",
+            f"--cert-dir={KUBELET / 'pki'}",
+            f"--hostname-override={NAME}",
+            f"--node-ip={BRIDGE_IP}",
+        ],
+    )
+    daemon.start(
+        "kube-proxy",
+        [
+            "kube-proxy",
+            f"--kubeconfig={STATE / 'kube-proxy.kubeconfig'}",
+            "--proxy-mode=iptables",
+            f"--hostname-override={NAME}",
+            f"--cluster-cidr={POD_NETWORK}",
+            "--metrics-bind-address=127.0.0.1:10249",
+            "--iptables-localhost-nodeports=false",
+            "--oom-score-adj=0",
+            # Leave the kernel's settings of connection tracking alone.
+            "--conntrack-max-per-core=0",
+            "--conntrack-tcp-timeout-established=0",
+            "--conntrack-tcp-timeout-close-wait=0",
+        ],
+    )
+    daemon.wait(
+        "waiting for the node", _ready, needs=("kube-proxy", "kubelet"), seconds=READY_SECONDS
+    )
+
+
+def _ready() -> bool:
+    condition = "--for=condition=Ready"
+    return succeeds([*KUBECTL, "wait", condition, f"node/{NAME}", "--timeout=1s"]) and succeeds(
+        [*KUBECTL, "get", "serviceaccount", "default"]  # or the first pod of all is refused
+    )
+
+
+def end_pods() -> None:
+    """Kill every container, with the shims that hold them; kubelet and containerd must have ended before."""
+    shims = _shims()
+    for pid in [child for shim in shims for child in _children(shim)] + shims:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    deadline = time.monotonic() + daemon.KILL_SECONDS
+    while any(daemon.started_at(pid) for pid in shims) and time.monotonic() < deadline:
+        time.sleep(daemon.POLL_SECONDS)
+
+
+def remove_cgroups() -> None:
+    """Remove the control groups of the pods, the innermost first."""
+    for top in Path("/sys/fs/cgroup").glob("**/kubepods"):
+        for directory, _, _ in os.walk(top, topdown=False):
+            with contextlib.suppress(OSError):
+                os.rmdir(directory)
+
+
+def unmount() -> None:
+    """Unmount all that is mounted below the state directory, the latest first."""
+    mounted = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+    for place in reversed([place for place in mounted if place.startswith(f"{STATE}/")]):
+        run(["umount", "--lazy", place])
+
+
+def _shims() -> list[int]:
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            command = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            if "containerd-shim-runc-v2" in command[0] and str(CONTAINERD_SOCKET) in command:
+                found.append(int(process.name))
+    return found
+
+
+def _children(pid: int) -> list[int]:
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return [
+            int(child)
+            for task in Path(f"/proc/{pid}/task").glob("*/children")
+            for child in task.read_text().split()
+        ]
+    return []

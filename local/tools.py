@@ -1,0 +1,146 @@
+"""The programs of the cluster, built from the pinned Go modules of tools/ into the cache.
+
+Each binary has its place by a hash of all that makes it (go.mod, go.sum, sources, flags) and appears there
+whole: a build that was cut short goes on where it stopped, and a changed pin never meets an old binary.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from local.errors import LocalError
+from local.layout import REPOSITORY, cache
+from local.progress import console, step
+from local.run import exclusive, run
+
+# The first Go that fetches the toolchain named in a go.mod by itself.
+OLDEST_GO = (1, 21)
+
+
+@dataclass(frozen=True)
+class Tool:
+    """One binary: the directory of tools/ that pins it, its package, how long two cores take for it when cold."""
+
+    name: str
+    module: str
+    package: str
+    seconds: int
+    tags: str = ""
+
+
+TOOLS = (
+    # In this order: each gains from what the one before it compiled.
+    Tool("kube-apiserver", "kubernetes", "k8s.io/kubernetes/cmd/kube-apiserver", 440),
+    Tool(
+        "kube-controller-manager",
+        "kubernetes",
+        "k8s.io/kubernetes/cmd/kube-controller-manager",
+        114,
+    ),
+    Tool("kube-scheduler", "kubernetes", "k8s.io/kubernetes/cmd/kube-scheduler", 13),
+    Tool("kubelet", "kubernetes", "k8s.io/kubernetes/cmd/kubelet", 40),
+    Tool("kube-proxy", "kubernetes", "k8s.io/kubernetes/cmd/kube-proxy", 30),
+    Tool("kubectl", "kubernetes", "k8s.io/kubernetes/cmd/kubectl", 30),
+    Tool("etcd", "etcd", "go.etcd.io/etcd/server/v3", 37),
+    Tool(
+        "containerd",
+        "containerd",
+        "github.com/containerd/containerd/v2/cmd/containerd",
+        85,
+        "no_btrfs",
+    ),
+    Tool(
+        "containerd-shim-runc-v2",
+        "containerd",
+        "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
+        5,
+        "no_btrfs",
+    ),
+    Tool("ctr", "containerd", "github.com/containerd/containerd/v2/cmd/ctr", 5, "no_btrfs"),
+    Tool("coredns", "coredns", ".", 65),
+    Tool("livekit-server", "livekit", "github.com/livekit/livekit-server/cmd/server", 162),
+    Tool("helm", "helm", "helm.sh/helm/v3/cmd/helm", 200),
+)
+
+
+def ensure_tools(bin_directory: Path, names: frozenset[str] | None = None) -> None:
+    """Build what the cache lacks and link all (or those of `names`) into `bin_directory`.
+
+    Raises LocalError when Go is missing, too old, or a build fails.
+    """
+    wanted = [tool for tool in TOOLS if names is None or tool.name in names]
+    with exclusive(cache()):
+        missing = [tool for tool in wanted if not _place(tool).exists()]
+        if missing:
+            _check_go()
+            minutes = sum(tool.seconds for tool in missing) / 60
+            console.print(
+                f"building {len(missing)} of {len(wanted)} Go programs, once: some {minutes:.0f} minutes "
+                "on two cores, less with more or with a warm Go build cache"
+            )
+        for number, tool in enumerate(missing, 1):
+            with step(f"building {tool.name} ({number} of {len(missing)}, about {tool.seconds} s)"):
+                _build(tool)
+        bin_directory.mkdir(parents=True, exist_ok=True)
+        for tool in wanted:
+            link = bin_directory / tool.name
+            if not link.is_symlink() or link.readlink() != _place(tool):
+                link.unlink(missing_ok=True)
+                link.symlink_to(_place(tool))
+
+
+def _directory(tool: Tool) -> Path:
+    return REPOSITORY / "tools" / tool.module
+
+
+def _flags(tool: Tool) -> list[str]:
+    linker = "-s -w"
+    if tool.module == "kubernetes":
+        # Without these it calls itself version 0.0.0, and Helm's and clients' version checks refuse it.
+        version, major, minor = _kubernetes_version((_directory(tool) / "go.mod").read_text())
+        package = "-X k8s.io/component-base/version"
+        linker += (
+            f" {package}.gitVersion={version} {package}.gitMajor={major} {package}.gitMinor={minor}"
+        )
+    return ["-trimpath", "-buildvcs=false", "-tags", tool.tags, "-ldflags", linker]
+
+
+def _kubernetes_version(go_mod: str) -> tuple[str, str, str]:
+    found = re.search(r"^\s*k8s\.io/kubernetes (v(\d+)\.(\d+)\.\S+)", go_mod, re.MULTILINE)
+    if found is None:
+        raise LocalError("tools/kubernetes/go.mod does not require k8s.io/kubernetes")
+    return found[1], found[2], found[3]
+
+
+def _place(tool: Tool) -> Path:
+    digest = hashlib.sha256(" ".join([tool.package, *_flags(tool)]).encode())
+    for source in sorted(_directory(tool).glob("*")):
+        digest.update(source.read_bytes())
+    return cache() / "tools" / f"{tool.module}-{digest.hexdigest()[:12]}" / tool.name
+
+
+def _build(tool: Tool) -> None:
+    place = _place(tool)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = place.with_suffix(".tmp")
+    try:
+        run(
+            ["go", "build", "-C", _directory(tool), *_flags(tool), "-o", unfinished, tool.package],
+            env={"CGO_ENABLED": "0"},
+        )
+    except LocalError as error:
+        raise LocalError(f"{error}\nRun it again: it goes on with {tool.name}.") from error
+    os.replace(unfinished, place)
+
+
+def _check_go() -> None:
+    hint = f"Go {OLDEST_GO[0]}.{OLDEST_GO[1]} or newer is needed to build the cluster's programs (https://go.dev/dl)"
+    if shutil.which("go") is None:
+        raise LocalError(f"go is not on the PATH. {hint}")
+    said = run(["go", "version"])
+    found = re.search(r"go(\d+)\.(\d+)", said)
+    if found is None or (int(found[1]), int(found[2])) < OLDEST_GO:
+        raise LocalError(f"{said.strip()} is too old. {hint}")
