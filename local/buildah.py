@@ -1,17 +1,17 @@
 """Building images without a Docker daemon and without a registry, into an OCI layout in the cache.
 
-The base image is made from Debian's archive by mmdebstrap. A build whose Dockerfile, arguments and copied files
-are those of the last one is not run again.
+The base image is made from Debian's archive by mmdebstrap. A build whose Dockerfile, arguments and
+copied files are those of the last one is not run again.
 """
 
 import hashlib
+import importlib.util
 import json
 import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from local.errors import LocalError
 from local.images import Image
 from local.layout import cache
 from local.progress import step
@@ -26,7 +26,7 @@ CERTIFICATES = "/etc/ssl/certs"
 
 
 def build(image: Image) -> Path:
-    """Build what changed since the last time, and return the OCI layout that holds the image by its name."""
+    """Build what changed since the last time; return the OCI layout that has the image by name."""
     layout = cache() / "images" / "layout"
     with exclusive(cache()):
         base = _base() if "BASE_IMAGE" in image.dockerfile.read_text() else ""
@@ -91,8 +91,8 @@ def _build(image: Image, base: str) -> None:
             "buildah",
             "build",
             "--layers",
-            # The host's network and no namespaces: the containers of a build are trusted, and pip, npm and apt
-            # reach what they reach on the host.
+            # The host's network and no namespaces: the containers of a build are trusted, and pip,
+            # npm and apt reach what they reach on the host.
             "--isolation=chroot",
             "--network=host",
             *_host_settings(),
@@ -106,7 +106,8 @@ def _build(image: Image, base: str) -> None:
 
 
 def _export(name: str, layout: Path) -> None:
-    # Uncompressed: a layer's digest is then known before it is read, and one that is there is not read at all.
+    # Uncompressed: a layer's digest is then known before it is read, and one that is there is not
+    # read at all.
     uncompressed = "--dest-oci-accept-uncompressed-layers"
     source = f"containers-storage:localhost/{name}"
     run(["skopeo", "copy", "--quiet", uncompressed, source, f"oci:{layout}:{name}"], env=_storage())
@@ -121,7 +122,7 @@ def _export(name: str, layout: Path) -> None:
 
 
 def blobs(layout: Path, manifest: str) -> list[Path]:
-    """Return the files of a layout that make up an image: its manifest, its configuration, its layers."""
+    """Return an image's files in a layout: its manifest, its configuration, its layers."""
     content = json.loads(blob(layout, manifest).read_text())
     digests = [
         manifest,
@@ -147,9 +148,11 @@ def _storage() -> dict[str, str]:
 
 
 def _host_settings() -> Iterator[str]:
-    """Yield the mounts that give a build the host's trust and its settings of pip and npm, and the image nothing."""
+    """Yield mounts that give the build, not the image, the host's trust, pip and npm settings."""
     yield f"--volume={CERTIFICATES}:{CERTIFICATES}:ro"
-    settings = pip_settings(run([sys.executable, "-m", "pip", "config", "list"]))
+    settings = {}
+    if importlib.util.find_spec("pip"):
+        settings = pip_settings(run([sys.executable, "-m", "pip", "config", "list"]))
     lines = [f"{name} = {value}" for name, value in settings.items()]
     pip_conf = cache() / "images" / "pip.conf"
     pip_conf.write_text("\n".join(["[global]", *lines, ""]))
@@ -160,7 +163,7 @@ def _host_settings() -> Iterator[str]:
 
 
 def pip_settings(listing: str) -> dict[str, str]:
-    """Turn `pip config list` into settings; those of the environment, listed as `:env:`, win over files."""
+    """Turn `pip config list` into settings; the environment's, listed as `:env:`, win."""
     settings = {}
     for line in sorted(listing.splitlines(), key=lambda line: line.startswith(":env:")):
         name, _, value = line.partition("=")

@@ -20,6 +20,18 @@ API_SERVER = f"https://{BRIDGE_IP}:6443"
 # Longer than any such cluster lives: nothing renews these.
 LIFETIME = datetime.timedelta(days=3650)
 
+CA_USAGE = x509.KeyUsage(
+    key_cert_sign=True,
+    crl_sign=True,
+    digital_signature=True,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    encipher_only=False,
+    decipher_only=False,
+)
+
 
 def certificate(name: str) -> Path:
     """Return the path of a certificate."""
@@ -32,10 +44,10 @@ def private_key(name: str) -> Path:
 
 
 def issue(name: str, user: str = "", group: str = "", addresses: tuple[str, ...] = ()) -> None:
-    """Make `name`.crt and `name`.key for client and server use, signed by the CA (`ca` is the CA itself).
+    """Make `name`.crt and `name`.key, for clients and servers, signed by `ca` (which is the CA).
 
-    To the API server its holder is `user` of `group`; `addresses` are the names and IPs of a server. What
-    exists is left as it is.
+    To the API server its holder is `user` of `group`; `addresses` are the names and IPs of a
+    server. What exists is left as it is.
     """
     if certificate(name).exists():
         return
@@ -51,8 +63,11 @@ def issue(name: str, user: str = "", group: str = "", addresses: tuple[str, ...]
         .not_valid_before(now - datetime.timedelta(minutes=5))
         .not_valid_after(now + LIFETIME)
         .add_extension(x509.BasicConstraints(ca=name == "ca", path_length=None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
     if name == "ca":
+        # Python's strict verification wants all of this.
+        builder = builder.add_extension(CA_USAGE, critical=True)
         signed = builder.issuer_name(subject).sign(key, hashes.SHA256())
     else:
         usages = [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]
@@ -63,6 +78,8 @@ def issue(name: str, user: str = "", group: str = "", addresses: tuple[str, ...]
         ca = x509.load_pem_x509_certificate(certificate("ca").read_bytes())
         ca_key = serialization.load_pem_private_key(private_key("ca").read_bytes(), password=None)
         assert isinstance(ca_key, ec.EllipticCurvePrivateKey)
+        authority = x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key())
+        builder = builder.add_extension(authority, critical=False)
         signed = builder.issuer_name(ca.subject).sign(ca_key, hashes.SHA256())
     write_secret(
         private_key(name),

@@ -9,8 +9,9 @@ from pathlib import Path
 class Cluster:
     """A running cluster with its LiveKit server.
 
-    `livekit_url` is good for pods and for this machine alike. `gateway_ip` is the ClusterIP that the gateway's
-    Service must have, since LiveKit posts its webhooks there; None when the webhooks are the user's own affair.
+    `livekit_url` is good for pods and for this machine alike. `gateway_ip` is the ClusterIP that
+    the gateway's Service must have, since LiveKit posts its webhooks there; None when the webhooks
+    are the user's own affair.
     """
 
     provider: str

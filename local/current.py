@@ -1,4 +1,4 @@
-"""The cluster of the user's kubeconfig, with a LiveKit server of the user's: nothing is started, nothing ended."""
+"""The cluster of the user's kubeconfig and the user's LiveKit: nothing is started or ended."""
 
 import os
 import shutil
@@ -19,8 +19,9 @@ def up() -> Cluster:
     context = run([found.kubectl, "config", "current-context"]).strip()
     run([found.kubectl, "get", "namespaces", "--request-timeout=10s"])
     console.print(
-        f"using the kubeconfig's context {context}. Its nodes must be able to pull {OPERATOR.name} and {AGENT.name}, "
-        "and LiveKit must post its webhooks to the gateway's /livekit/webhook."
+        f"using the kubeconfig's context {context}. Its nodes must be able to pull "
+        f"{OPERATOR.name} and {AGENT.name}, and LiveKit must "
+        "post its webhooks to the gateway's /livekit/webhook."
     )
     return found
 

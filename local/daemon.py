@@ -1,7 +1,7 @@
 """Background processes that nobody supervises: started once, found again by their pid files.
 
-A pid file holds the pid and the start time of its process: a pid that was given to another program since
-is not ours, and is never signalled.
+A pid file holds the pid and the start time of its process: a pid that was given to another program
+since is not ours, and is never signalled.
 """
 
 import contextlib
@@ -10,7 +10,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from local.errors import LocalError
@@ -26,30 +26,33 @@ POLL_SECONDS = 0.05
 KILL_SECONDS = 10.0
 
 
-def start(name: str, argv: Sequence[str | Path], env: Mapping[str, str] | None = None) -> None:
-    """Start `argv` detached from this process, with its output appended to its log, unless it runs."""
-    if alive(name):
+def start(program: str, *arguments: str) -> None:
+    """Start a program detached from this process, unless it runs; its output goes to its log.
+
+    It gets none of this process's environment (proxies, locale, tokens) but the PATH.
+    """
+    if alive(program):
         return
     RUN.mkdir(parents=True, exist_ok=True)
     LOGS.mkdir(parents=True, exist_ok=True)
-    command = [str(part) for part in argv]
-    surroundings = environment(env)
-    program = shutil.which(command[0], path=surroundings["PATH"])
-    if program is None:
-        raise LocalError(f"{command[0]} is not there: `python -m local up` builds it")
-    # Not subprocess.Popen: that warns when its owner goes and the process stays, which is the point here.
+    path = environment()["PATH"]
+    executable = shutil.which(program, path=path)
+    if executable is None:
+        raise LocalError(f"{program} is not on the PATH ({path})")
+    # Not subprocess.Popen: that warns when its owner goes and the process stays, which is the
+    # point here.
     pid = os.posix_spawn(
-        program,
-        command,
-        surroundings,
+        executable,
+        [program, *arguments],
+        {"PATH": path, "HOME": "/root"},
         file_actions=[
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-            (os.POSIX_SPAWN_OPEN, 1, log(name), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
+            (os.POSIX_SPAWN_OPEN, 1, log(program), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600),
             (os.POSIX_SPAWN_DUP2, 1, 2),
         ],
         setsid=True,
     )
-    _pid_file(name).write_text(json.dumps({"pid": pid, "started": started_at(pid)}))
+    _pid_file(program).write_text(json.dumps({"pid": pid, "started": started_at(pid)}))
 
 
 def alive(name: str) -> bool:
@@ -58,7 +61,7 @@ def alive(name: str) -> bool:
 
 
 def names() -> list[str]:
-    """Return the names of all processes that were started and not stopped."""
+    """Return the names of all processes that were ever started."""
     return sorted(path.stem for path in RUN.glob("*.json"))
 
 
@@ -67,26 +70,26 @@ def log(name: str) -> Path:
     return LOGS / f"{name}.log"
 
 
-def stop(name: str, grace: float) -> None:
-    """End a process by SIGTERM, and by SIGKILL after `grace` seconds; one that is gone is fine."""
+def stop(names: Iterable[str], grace: float) -> None:
+    """End processes by SIGTERM, after `grace` seconds by SIGKILL; those that are gone are fine."""
+    left = list(names)
     for number, patience in ((signal.SIGTERM, grace), (signal.SIGKILL, KILL_SECONDS)):
-        if (pid := _pid(name)) is None:
-            break
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, number)
+        for name in left:
+            if pid := _pid(name):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, number)
         deadline = time.monotonic() + patience
-        while alive(name) and time.monotonic() < deadline:
+        while (left := [name for name in left if alive(name)]) and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
-    if alive(name):
-        raise LocalError(f"{name} does not end, not even by SIGKILL")
-    _pid_file(name).unlink(missing_ok=True)
+    if left:
+        raise LocalError(f"{', '.join(left)}: not ended, not even by SIGKILL")
 
 
 def wait(what: str, ready: Callable[[], bool], *, needs: Sequence[str], seconds: float) -> None:
     """Wait until `ready()`.
 
-    Raises LocalError with the end of the log of the process that is to blame: one of `needs` that died, or
-    the last of them when `seconds` are over.
+    Raises LocalError with the end of the log of the process that is to blame: one of `needs` that
+    died, or the last of them when `seconds` are over.
     """
     with step(what):
         deadline = time.monotonic() + seconds
@@ -100,7 +103,7 @@ def wait(what: str, ready: Callable[[], bool], *, needs: Sequence[str], seconds:
 
 
 def started_at(pid: int) -> int | None:
-    """Return when a process started, in clock ticks since boot; None when it is gone or a zombie."""
+    """Return when a process started, in ticks since boot; None when it is gone or a zombie."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):

@@ -1,6 +1,5 @@
 """Debian's share of the machine: the packages that no Go module replaces."""
 
-import os
 import shutil
 
 from local.errors import LocalError
@@ -24,12 +23,7 @@ PACKAGES = {
 
 
 def ensure_packages() -> None:
-    """Install what is missing. Raises LocalError when it can't: no root, or no Debian."""
-    if os.geteuid() != 0:
-        raise LocalError(
-            "a cluster of one's own needs root (namespaces, mounts, iptables): run this as root, "
-            "or CLUSTER=current to use the cluster of your kubeconfig"
-        )
+    """Install what is missing, as root. Raises LocalError when this is no Debian."""
     if shutil.which("dpkg-query") is None or shutil.which("apt-get") is None:
         raise LocalError(
             "this is no Debian (no dpkg, no apt-get): install kind and Docker, "

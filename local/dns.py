@@ -1,6 +1,7 @@
 """The cluster's DNS: CoreDNS as a process of the host, on the bridge's address.
 
-So a pod with the usual `dnsPolicy: ClusterFirst` finds Services by name and the world by the host's resolvers.
+So a pod with the usual `dnsPolicy: ClusterFirst` finds Services by name and the world by the
+host's resolvers.
 """
 
 import socket
@@ -18,12 +19,12 @@ def start() -> None:
     """Start CoreDNS unless it runs, and wait until it accepts connections."""
     config = STATE / "Corefile"
     config.write_text(corefile(HOST_RESOLVERS.read_text() if HOST_RESOLVERS.exists() else ""))
-    daemon.start("coredns", ["coredns", f"-conf={config}"])
+    daemon.start("coredns", f"-conf={config}")
     daemon.wait("starting CoreDNS", _listens, needs=("coredns",), seconds=READY_SECONDS)
 
 
 def corefile(resolvers: str) -> str:
-    """Return CoreDNS's configuration for a host with this /etc/resolv.conf, which may name no resolver."""
+    """Return CoreDNS's configuration for a host with this /etc/resolv.conf, empty or not."""
     forward = f"forward . {HOST_RESOLVERS}" if "nameserver" in resolvers else ""
     return f"""\
 .:53 {{

@@ -1,6 +1,5 @@
-"""The cluster of the machine's own: Kubernetes' programs as processes of the host, no Docker, no registry."""
+"""The cluster of one's own: Kubernetes' programs as processes of the host, without Docker."""
 
-import contextlib
 import shutil
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from local import (
     machine,
     network,
     node,
+    remains,
     tools,
 )
 from local.buildah import build as build_image
@@ -26,12 +26,10 @@ from local.run import exclusive
 
 SANDBOX = Image(node.SANDBOX_IMAGE, Path(__file__).with_name("sandbox.Dockerfile"), Path("/bin"))
 
-# What the API server may take to end its watches; nothing is lost by a kill either.
-GRACE_SECONDS = 10.0
-
 
 def up() -> Cluster:
     """Start what does not run, and wait until pods can be run and rooms joined."""
+    machine.require_root()
     debian.ensure_packages()
     with exclusive(STATE.parent):
         if not STATE.exists():
@@ -77,25 +75,13 @@ def build(image: Image) -> None:
 
 def down() -> None:
     """End every process, and put the machine back as it was; the cache stays."""
+    machine.require_root()
     with exclusive(STATE.parent):
         if not STATE.exists():
             return
         with step("ending the cluster"):
-            # First who would start anew what is ended next, last who all others talk to.
-            order = (
-                "kubelet",
-                "kube-controller-manager",
-                "kube-scheduler",
-                "kube-proxy",
-                "containerd",
-            )
-            for name in (*order, *daemon.names()):
-                grace = livekit.GRACE_SECONDS if name == "livekit-server" else GRACE_SECONDS
-                daemon.stop(name, grace)
-            node.end_pods()
-            node.unmount()
-            node.remove_cgroups()
+            daemon.stop(daemon.names(), livekit.GRACE_SECONDS)
+            remains.clear()
             network.down()
             machine.put_back()
-            with contextlib.suppress(FileNotFoundError):
-                shutil.rmtree(STATE)
+            shutil.rmtree(STATE)

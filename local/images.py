@@ -11,8 +11,8 @@ from local.layout import REPOSITORY
 class Image:
     """What an image is built from.
 
-    A Dockerfile that begins with `ARG BASE_IMAGE=…` gets a Debian with Python in its place where no registry
-    can be asked.
+    A Dockerfile that begins with `ARG BASE_IMAGE=…` gets a Debian with Python in its place where
+    no registry can be asked.
     """
 
     name: str

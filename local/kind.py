@@ -1,13 +1,13 @@
-"""A cluster in Docker by kind, with livekit-server on the host, bound to the gateway of kind's Docker network.
+"""A cluster in Docker by kind, with livekit-server on the host, on the gateway of kind's network.
 
-From the host, Services are reached by a route through kind's node, whose kube-proxy answers for them: so LiveKit's
-webhooks get to the gateway by its ClusterIP, as in the embedded cluster.
+From the host, Services are reached by a route through kind's node, whose kube-proxy answers for
+them: so LiveKit's webhooks get to the gateway by its ClusterIP, as in the embedded cluster.
 """
 
 import json
 import shutil
 
-from local import daemon, livekit, tools
+from local import daemon, livekit, machine, tools
 from local.cluster import Cluster
 from local.errors import LocalError
 from local.images import Image
@@ -26,11 +26,9 @@ networking: {{serviceSubnet: {SERVICE_NETWORK}}}
 
 def up() -> Cluster:
     """Create kind's cluster and start LiveKit where they don't run."""
+    machine.require_root()
     with exclusive(STATE.parent):
-        try:
-            STATE.mkdir(mode=0o700, exist_ok=True)
-        except PermissionError as error:
-            raise LocalError(f"root is needed, for {STATE} and a route to the cluster") from error
+        STATE.mkdir(mode=0o700, exist_ok=True)
         tools.ensure_tools(BIN, TOOLS)
         if NAME not in run(["kind", "get", "clusters"]).split():
             with step("creating kind's cluster"):

@@ -13,7 +13,8 @@ STATE = Path("/var/lib/voicepod-local")
 BIN = STATE / "bin"
 KUBECONFIG = STATE / "kubeconfig"
 
-# Private ranges that no common default (Docker's 172.17+, flannel's and kind's 10.244 and 10.96) uses.
+# Private ranges that no common default (Docker's 172.17+, flannel's and kind's 10.244 and 10.96)
+# uses.
 BRIDGE = "voicepod0"
 BRIDGE_IP = "10.213.0.1"
 POD_NETWORK = "10.213.0.0/24"
@@ -25,7 +26,7 @@ GATEWAY_WEBHOOK = f"http://{GATEWAY_IP}:9552/livekit/webhook"
 
 
 def cache() -> Path:
-    """Return the cache directory: $VOICEPOD_CACHE, else $XDG_CACHE_HOME/voicepod, else ~/.cache/voicepod."""
+    """Return $VOICEPOD_CACHE, else $XDG_CACHE_HOME/voicepod, else ~/.cache/voicepod; make it."""
     if named := os.environ.get("VOICEPOD_CACHE"):
         path = Path(named).absolute()
     else:

@@ -49,7 +49,7 @@ def start(directory: Path, interface: str, address: str, webhook: str) -> Creden
             },
         }
         write_secret(config, json.dumps(content, indent=2).encode())  # JSON is YAML
-    daemon.start("livekit-server", ["livekit-server", f"--config={config}"])
+    daemon.start("livekit-server", f"--config={config}")
     daemon.wait(
         "starting livekit-server",
         lambda: _answers(f"http://{address}:{PORT}"),
@@ -67,7 +67,7 @@ def credentials(directory: Path) -> Credentials:
 
 def stop() -> None:
     """End the server, open rooms or not."""
-    daemon.stop("livekit-server", GRACE_SECONDS)
+    daemon.stop(["livekit-server"], GRACE_SECONDS)
 
 
 def _answers(url: str) -> bool:

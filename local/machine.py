@@ -1,13 +1,15 @@
-"""What the cluster changes of the machine outside its own directory, noted before and put back after.
+"""What the cluster changes outside its own directory: noted before, put back after.
 
 Kernel settings that its programs turn, and directories that they insist on by hard-coded paths.
 """
 
 import contextlib
 import json
+import os
 import shutil
 from pathlib import Path
 
+from local.errors import LocalError
 from local.layout import STATE
 
 NOTES = STATE / "machine.json"
@@ -27,14 +29,19 @@ SETTINGS = (
 DIRECTORIES = (
     "/var/lib/kubelet",  # the kubelet's socket for device plugins
     "/var/log/containers",  # the kubelet's links to the containers' logs
-    "/var/log/pods",
     "/var/lib/cni",  # the CNI library's notes of its calls
-    "/run/containerd",
-    "/run/runc",
-    "/run/netns",
     "/var/lib/containers",  # buildah's and skopeo's, whatever storage they are told to use
     "/run/containers",
 )
+
+
+def require_root() -> None:
+    """Raise LocalError unless this is root."""
+    if os.geteuid() != 0:
+        raise LocalError(
+            "a cluster of one's own needs root (namespaces, mounts, iptables, routes): run this as "
+            "root, or with CLUSTER=current to use the cluster of your kubeconfig"
+        )
 
 
 def note() -> None:

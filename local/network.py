@@ -1,7 +1,8 @@
-"""The pods' network: one bridge, made before the first pod so that host processes can listen on its address.
+"""The pods' network: one bridge, there before the first pod: host processes listen on its address.
 
-The host is the pods' router, and reaches them and the Services through the same bridge. Masquerading is
-one rule here rather than the CNI plugin's chain for each pod: fewer iptables calls when a pod starts.
+The host is the pods' router, and reaches them and the Services through the same bridge.
+Masquerading is one rule here rather than the CNI plugin's chain for each pod: fewer iptables calls
+when a pod starts.
 """
 
 import ipaddress
@@ -17,7 +18,8 @@ from local.run import run, succeeds
 IPTABLES = ("iptables", "-w", "-t")  # waits for the lock, is told the table next
 TAG = "voicepod-local"
 
-# A fixed address: a bridge without one takes the lowest of its ports', and changes it as pods come and go.
+# A fixed address: a bridge without one takes the lowest of its ports', and changes it as pods come
+# and go.
 BRIDGE_MAC = "02:76:6f:69:63:65"
 
 # In front of a firewall's or Docker's own rules, which may drop what they don't know.
@@ -37,17 +39,18 @@ def check_free() -> None:
     routes = json.loads(run(["ip", "-json", "-4", "route", "show"]))
     for route in overlapping([route["dst"] for route in routes]):
         raise LocalError(
-            f"this machine already routes {route}, which {POD_NETWORK} or {SERVICE_NETWORK} overlaps: "
-            "use another machine, or CLUSTER=current"
+            f"this machine already routes {route}, which overlaps {POD_NETWORK} or "
+            f"{SERVICE_NETWORK}: use another machine, or CLUSTER=current"
         )
     if any(KUBERNETES in run([*IPTABLES, table, "-S"]) for table in ("nat", "filter")):
         raise LocalError(
-            "a Kubernetes node runs on this machine (or left its iptables rules): CLUSTER=current uses it"
+            "a Kubernetes node runs on this machine, or left its iptables rules: "
+            "CLUSTER=current uses it"
         )
 
 
 def overlapping(destinations: list[str]) -> list[str]:
-    """Return those of some routes' destinations that share addresses with the cluster's networks."""
+    """Return those of some routes' destinations that overlap the cluster's networks."""
     ours = [ipaddress.ip_network(network) for network in (POD_NETWORK, SERVICE_NETWORK)]
     return [
         destination
@@ -76,10 +79,11 @@ def up() -> None:
 
 
 def down() -> None:
-    """Remove the pods' ends of their links, the bridge, and every rule of ours, kube-proxy's and the kubelet's."""
+    """Remove the pods' links, the bridge, and the rules of ours, kube-proxy's, the kubelet's."""
     for link in json.loads(run(["ip", "-json", "link", "show"])):
         if link.get("master") == BRIDGE:
-            run(["ip", "link", "delete", link["ifname"]])
+            # It may go this moment by itself, with its pod's network namespace.
+            succeeds(["ip", "link", "delete", link["ifname"]])
     if Path("/sys/class/net", BRIDGE).exists():
         run(["ip", "link", "delete", BRIDGE])
     for table in ("nat", "filter", "mangle"):
@@ -88,7 +92,7 @@ def down() -> None:
 
 
 def removals(rules: str) -> list[list[str]]:
-    """Turn `iptables -S` into the arguments that take away our rules and Kubernetes' rules and chains.
+    """Turn `iptables -S` into the arguments that remove our rules and Kubernetes' rules and chains.
 
     Rules first, chains after: a chain that something jumps to can't be removed.
     """

@@ -1,17 +1,12 @@
 """The one node: containerd, the kubelet, kube-proxy, and the pods' share of the network."""
 
-import contextlib
 import json
-import os
-import signal
-import time
-from pathlib import Path
 
 from local import certs, daemon
 from local.certs import certificate, kubeconfig
 from local.controlplane import KUBECTL
 from local.layout import BRIDGE, BRIDGE_IP, POD_NETWORK, STATE
-from local.run import run, succeeds
+from local.run import succeeds
 
 NAME = "voicepod-local"
 SANDBOX_IMAGE = "voicepod.local/sandbox:1"
@@ -24,18 +19,16 @@ CNI = STATE / "cni"
 
 READY_SECONDS = 60.0
 
-# Version 3 of containerd's configuration. Everything that has a default place outside the state directory gets one in it.
+# Version 3 of containerd's configuration. Everything that has a default place outside the state
+# directory gets one in it.
 CONTAINERD_CONFIG = f"""\
 version = 3
 root = "{CONTAINERD}/root"
 state = "{CONTAINERD}/state"
-disabled_plugins = ["io.containerd.nri.v1.nri", "io.containerd.internal.v1.tracing"]
+disabled_plugins = ["io.containerd.nri.v1.nri", "io.containerd.internal.v1.opt"]
 
 [grpc]
 address = "{CONTAINERD_SOCKET}"
-
-[plugins."io.containerd.internal.v1.opt"]
-path = "{CONTAINERD}/opt"
 
 [plugins."io.containerd.shim.v1.manager"]
 socket_dir = "{CONTAINERD}/s"
@@ -45,7 +38,8 @@ sandbox = "{SANDBOX_IMAGE}"
 
 [plugins."io.containerd.cri.v1.runtime"]
 netns_mounts_under_state_dir = true
-# Without CAP_SYS_RESOURCE (a machine in a sandbox) a lower score than our own is refused, and so every container.
+# Without CAP_SYS_RESOURCE (a machine in a sandbox) a lower score than our own is refused, and so
+# every container.
 restrict_oom_score_adj = true
 
 [plugins."io.containerd.cri.v1.runtime".cni]
@@ -57,8 +51,6 @@ runtime_type = "io.containerd.runc.v2"
 
 [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
 Root = "{CONTAINERD}/runc"
-# systemd need not run here.
-SystemdCgroup = false
 """
 
 NETWORK_CONFIG = {
@@ -117,7 +109,7 @@ def start_containerd() -> None:
     CONTAINERD.mkdir(parents=True, exist_ok=True)
     config = CONTAINERD / "config.toml"
     config.write_text(CONTAINERD_CONFIG)
-    daemon.start("containerd", ["containerd", f"--config={config}"])
+    daemon.start("containerd", f"--config={config}")
     daemon.wait(
         "starting containerd",
         lambda: succeeds([*CTR, "version"]),
@@ -127,7 +119,7 @@ def start_containerd() -> None:
 
 
 def start() -> None:
-    """Start the kubelet and kube-proxy unless they run, and wait until the node is ready for pods."""
+    """Start the kubelet and kube-proxy unless they run, and wait until the node takes pods."""
     for directory in (CNI / "conf", KUBELET):
         directory.mkdir(parents=True, exist_ok=True)
     (CNI / "conf" / "voicepod.conflist").write_text(json.dumps(NETWORK_CONFIG, indent=2))
@@ -136,32 +128,26 @@ def start() -> None:
     config.write_text(json.dumps(KUBELET_CONFIG, indent=2))
     daemon.start(
         "kubelet",
-        [
-            "kubelet",
-            f"--config={config}",
-            f"--kubeconfig={STATE / 'kubelet.kubeconfig'}",
-            f"--root-dir={KUBELET}",
-            f"--cert-dir={KUBELET / 'pki'}",
-            f"--hostname-override={NAME}",
-            f"--node-ip={BRIDGE_IP}",
-        ],
+        f"--config={config}",
+        f"--kubeconfig={STATE / 'kubelet.kubeconfig'}",
+        f"--root-dir={KUBELET}",
+        f"--cert-dir={KUBELET / 'pki'}",
+        f"--hostname-override={NAME}",
+        f"--node-ip={BRIDGE_IP}",
     )
     daemon.start(
         "kube-proxy",
-        [
-            "kube-proxy",
-            f"--kubeconfig={STATE / 'kube-proxy.kubeconfig'}",
-            "--proxy-mode=iptables",
-            f"--hostname-override={NAME}",
-            f"--cluster-cidr={POD_NETWORK}",
-            "--metrics-bind-address=127.0.0.1:10249",
-            "--iptables-localhost-nodeports=false",
-            "--oom-score-adj=0",
-            # Leave the kernel's settings of connection tracking alone.
-            "--conntrack-max-per-core=0",
-            "--conntrack-tcp-timeout-established=0",
-            "--conntrack-tcp-timeout-close-wait=0",
-        ],
+        f"--kubeconfig={STATE / 'kube-proxy.kubeconfig'}",
+        "--proxy-mode=iptables",
+        f"--hostname-override={NAME}",
+        f"--cluster-cidr={POD_NETWORK}",
+        "--metrics-bind-address=127.0.0.1:10249",
+        "--iptables-localhost-nodeports=false",
+        "--oom-score-adj=0",
+        # Leave the kernel's settings of connection tracking alone.
+        "--conntrack-max-per-core=0",
+        "--conntrack-tcp-timeout-established=0",
+        "--conntrack-tcp-timeout-close-wait=0",
     )
     daemon.wait(
         "waiting for the node", _ready, needs=("kube-proxy", "kubelet"), seconds=READY_SECONDS
@@ -173,49 +159,3 @@ def _ready() -> bool:
     return succeeds([*KUBECTL, "wait", condition, f"node/{NAME}", "--timeout=1s"]) and succeeds(
         [*KUBECTL, "get", "serviceaccount", "default"]  # or the first pod of all is refused
     )
-
-
-def end_pods() -> None:
-    """Kill every container, with the shims that hold them; kubelet and containerd must have ended before."""
-    shims = _shims()
-    for pid in [child for shim in shims for child in _children(shim)] + shims:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    deadline = time.monotonic() + daemon.KILL_SECONDS
-    while any(daemon.started_at(pid) for pid in shims) and time.monotonic() < deadline:
-        time.sleep(daemon.POLL_SECONDS)
-
-
-def remove_cgroups() -> None:
-    """Remove the control groups of the pods, the innermost first."""
-    for top in Path("/sys/fs/cgroup").glob("**/kubepods"):
-        for directory, _, _ in os.walk(top, topdown=False):
-            with contextlib.suppress(OSError):
-                os.rmdir(directory)
-
-
-def unmount() -> None:
-    """Unmount all that is mounted below the state directory, the latest first."""
-    mounted = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
-    for place in reversed([place for place in mounted if place.startswith(f"{STATE}/")]):
-        run(["umount", "--lazy", place])
-
-
-def _shims() -> list[int]:
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            command = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
-            if "containerd-shim-runc-v2" in command[0] and str(CONTAINERD_SOCKET) in command:
-                found.append(int(process.name))
-    return found
-
-
-def _children(pid: int) -> list[int]:
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        return [
-            int(child)
-            for task in Path(f"/proc/{pid}/task").glob("*/children")
-            for child in task.read_text().split()
-        ]
-    return []

@@ -1,4 +1,4 @@
-"""Telling what is going on: whatever takes longer than a second says what it is and for how long."""
+"""Telling what is going on: whatever takes longer than a second says what it is, and how long."""
 
 import threading
 import time
@@ -16,7 +16,7 @@ QUIET_SECONDS = 1.0
 
 @contextmanager
 def step(what: str) -> Iterator[None]:
-    """Show `what` with its running time while the body runs, and leave one line if it took a while."""
+    """Show `what` and its running time while the body runs; leave a line if it took a while."""
     started = time.monotonic()
     if console.is_terminal:
         columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())

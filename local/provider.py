@@ -31,7 +31,7 @@ class Provider(Protocol):
 
 
 def choose() -> Provider:
-    """Return the provider that $CLUSTER names; else kind where it can work, else the embedded one."""
+    """Return the provider that $CLUSTER names; else kind where it works, else the embedded one."""
     name = os.environ.get("CLUSTER") or ("kind" if _kind_works() else "embedded")
     providers: dict[str, Provider] = {"embedded": embedded, "kind": kind, "current": current}
     if name not in providers:
@@ -45,7 +45,7 @@ def _kind_works() -> bool:
 
 
 def up() -> Cluster:
-    """Start the cluster and LiveKit where they don't run, and wait until pods and rooms can be had."""
+    """Start the cluster and LiveKit where they don't run, and wait until they can be used."""
     return choose().up()
 
 

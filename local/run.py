@@ -25,8 +25,8 @@ def run(
 ) -> str:
     """Run a program and return its standard output.
 
-    `env` is added to the environment, `data` is its standard input. Raises LocalError with the last lines
-    of what it said when it fails.
+    `env` is added to the environment, `data` is its standard input. Raises LocalError with the
+    last lines of what it said when it fails.
     """
     command = [str(part) for part in argv]
     try:

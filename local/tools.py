@@ -1,7 +1,8 @@
 """The programs of the cluster, built from the pinned Go modules of tools/ into the cache.
 
-Each binary has its place by a hash of all that makes it (go.mod, go.sum, sources, flags) and appears there
-whole: a build that was cut short goes on where it stopped, and a changed pin never meets an old binary.
+Each binary has its place by a hash of all that makes it (go.mod, go.sum, sources, flags) and
+appears there whole: a build that was cut short goes on where it stopped, and a changed pin never
+meets an old binary.
 """
 
 import hashlib
@@ -20,46 +21,34 @@ from local.run import exclusive, run
 OLDEST_GO = (1, 21)
 
 
+KUBERNETES = "k8s.io/kubernetes/cmd"
+CONTAINERD = "github.com/containerd/containerd/v2/cmd"
+
+# Build tags by module; btrfs would need its C headers.
+TAGS = {"containerd": "no_btrfs"}
+
+
 @dataclass(frozen=True)
 class Tool:
-    """One binary: the directory of tools/ that pins it, its package, how long two cores take for it when cold."""
+    """One program: the directory of tools/ that pins it, its package, the time of a cold build."""
 
     name: str
     module: str
     package: str
-    seconds: int
-    tags: str = ""
+    seconds: int  # on two cores, after those before it, which compiled a good part of it
 
 
 TOOLS = (
-    # In this order: each gains from what the one before it compiled.
-    Tool("kube-apiserver", "kubernetes", "k8s.io/kubernetes/cmd/kube-apiserver", 440),
-    Tool(
-        "kube-controller-manager",
-        "kubernetes",
-        "k8s.io/kubernetes/cmd/kube-controller-manager",
-        114,
-    ),
-    Tool("kube-scheduler", "kubernetes", "k8s.io/kubernetes/cmd/kube-scheduler", 13),
-    Tool("kubelet", "kubernetes", "k8s.io/kubernetes/cmd/kubelet", 40),
-    Tool("kube-proxy", "kubernetes", "k8s.io/kubernetes/cmd/kube-proxy", 30),
-    Tool("kubectl", "kubernetes", "k8s.io/kubernetes/cmd/kubectl", 30),
+    Tool("kube-apiserver", "kubernetes", f"{KUBERNETES}/kube-apiserver", 440),
+    Tool("kube-controller-manager", "kubernetes", f"{KUBERNETES}/kube-controller-manager", 114),
+    Tool("kube-scheduler", "kubernetes", f"{KUBERNETES}/kube-scheduler", 13),
+    Tool("kubelet", "kubernetes", f"{KUBERNETES}/kubelet", 40),
+    Tool("kube-proxy", "kubernetes", f"{KUBERNETES}/kube-proxy", 30),
+    Tool("kubectl", "kubernetes", f"{KUBERNETES}/kubectl", 30),
     Tool("etcd", "etcd", "go.etcd.io/etcd/server/v3", 37),
-    Tool(
-        "containerd",
-        "containerd",
-        "github.com/containerd/containerd/v2/cmd/containerd",
-        85,
-        "no_btrfs",
-    ),
-    Tool(
-        "containerd-shim-runc-v2",
-        "containerd",
-        "github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2",
-        5,
-        "no_btrfs",
-    ),
-    Tool("ctr", "containerd", "github.com/containerd/containerd/v2/cmd/ctr", 5, "no_btrfs"),
+    Tool("containerd", "containerd", f"{CONTAINERD}/containerd", 85),
+    Tool("containerd-shim-runc-v2", "containerd", f"{CONTAINERD}/containerd-shim-runc-v2", 5),
+    Tool("ctr", "containerd", f"{CONTAINERD}/ctr", 5),
     Tool("coredns", "coredns", ".", 65),
     Tool("livekit-server", "livekit", "github.com/livekit/livekit-server/cmd/server", 162),
     Tool("helm", "helm", "helm.sh/helm/v3/cmd/helm", 200),
@@ -78,8 +67,8 @@ def ensure_tools(bin_directory: Path, names: frozenset[str] | None = None) -> No
             _check_go()
             minutes = sum(tool.seconds for tool in missing) / 60
             console.print(
-                f"building {len(missing)} of {len(wanted)} Go programs, once: some {minutes:.0f} minutes "
-                "on two cores, less with more or with a warm Go build cache"
+                f"building {len(missing)} of {len(wanted)} Go programs, once: some {minutes:.0f} "
+                "minutes on two cores, less with more or with a warm Go build cache"
             )
         for number, tool in enumerate(missing, 1):
             with step(f"building {tool.name} ({number} of {len(missing)}, about {tool.seconds} s)"):
@@ -99,20 +88,20 @@ def _directory(tool: Tool) -> Path:
 def _flags(tool: Tool) -> list[str]:
     linker = "-s -w"
     if tool.module == "kubernetes":
-        # Without these it calls itself version 0.0.0, and Helm's and clients' version checks refuse it.
-        version, major, minor = _kubernetes_version((_directory(tool) / "go.mod").read_text())
-        package = "-X k8s.io/component-base/version"
-        linker += (
-            f" {package}.gitVersion={version} {package}.gitMajor={major} {package}.gitMinor={minor}"
-        )
-    return ["-trimpath", "-buildvcs=false", "-tags", tool.tags, "-ldflags", linker]
+        # Without these it calls itself version 0.0.0, which Helm's and clients' checks refuse.
+        version = kubernetes_version((_directory(tool) / "go.mod").read_text())
+        for name, value in version.items():
+            linker += f" -X k8s.io/component-base/version.{name}={value}"
+    tags = TAGS.get(tool.module, "")
+    return ["-trimpath", "-buildvcs=false", f"-tags={tags}", f"-ldflags={linker}"]
 
 
-def _kubernetes_version(go_mod: str) -> tuple[str, str, str]:
+def kubernetes_version(go_mod: str) -> dict[str, str]:
+    """Return the version of Kubernetes that a go.mod requires, as its linker variables want it."""
     found = re.search(r"^\s*k8s\.io/kubernetes (v(\d+)\.(\d+)\.\S+)", go_mod, re.MULTILINE)
     if found is None:
         raise LocalError("tools/kubernetes/go.mod does not require k8s.io/kubernetes")
-    return found[1], found[2], found[3]
+    return dict(zip(("gitVersion", "gitMajor", "gitMinor"), found.groups(), strict=True))
 
 
 def _place(tool: Tool) -> Path:
@@ -137,7 +126,8 @@ def _build(tool: Tool) -> None:
 
 
 def _check_go() -> None:
-    hint = f"Go {OLDEST_GO[0]}.{OLDEST_GO[1]} or newer is needed to build the cluster's programs (https://go.dev/dl)"
+    wanted = ".".join(map(str, OLDEST_GO))
+    hint = f"Go {wanted} or newer is needed to build the cluster's programs (https://go.dev/dl)"
     if shutil.which("go") is None:
         raise LocalError(f"go is not on the PATH. {hint}")
     said = run(["go", "version"])
