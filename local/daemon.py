@@ -85,7 +85,7 @@ def stop(names: Iterable[str], grace: float) -> None:
         raise LocalError(f"{', '.join(left)}: not ended, not even by SIGKILL")
 
 
-def wait(what: str, ready: Callable[[], bool], *, needs: Sequence[str], seconds: float) -> None:
+def wait(what: str, ready: Callable[[], bool], needs: Sequence[str], seconds: float) -> None:
     """Wait until `ready()`.
 
     Raises LocalError with the end of the log of the process that is to blame: one of `needs` that

@@ -20,7 +20,16 @@ from local.buildah import build as build_image
 from local.cluster import Cluster
 from local.errors import LocalError
 from local.images import Image
-from local.layout import BIN, BRIDGE, BRIDGE_IP, GATEWAY_IP, GATEWAY_WEBHOOK, KUBECONFIG, STATE
+from local.layout import (
+    BIN,
+    BRIDGE,
+    BRIDGE_IP,
+    GATEWAY_IP,
+    GATEWAY_WEBHOOK,
+    KUBECONFIG,
+    STATE,
+    cache,
+)
 from local.progress import step
 from local.run import exclusive
 
@@ -68,15 +77,14 @@ def find() -> Cluster:
 
 def build(image: Image) -> None:
     """Build an image, and hand it to the cluster that is up."""
-    layout = build_image(image)
     find()
-    handover.load(layout, image.name)
+    handover.load(build_image(image), image.name)
 
 
 def down() -> None:
     """End every process, and put the machine back as it was; the cache stays."""
     machine.require_root()
-    with exclusive(STATE.parent):
+    with exclusive(STATE.parent), exclusive(cache()):
         if not STATE.exists():
             return
         with step("ending the cluster"):

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from local import daemon
-from local.layout import STATE
+from local.layout import STATE, cache
 from local.node import CONTAINERD_SOCKET
 from local.run import run
 
@@ -31,9 +31,10 @@ def _kill_containers() -> None:
 
 
 def _unmount() -> None:
-    """Unmount all that is mounted below the state directory, the latest first."""
+    """Unmount all that is mounted in the state directory and, by skopeo, in the cache."""
     mounted = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
-    for place in reversed([place for place in mounted if place.startswith(f"{STATE}/")]):
+    ours = [place for place in mounted if place.startswith((f"{STATE}/", f"{cache()}/"))]
+    for place in reversed(ours):  # the latest first
         run(["umount", "--lazy", place])
 
 
