@@ -1,0 +1,166 @@
+"""What operator, gateway and test may do, and where."""
+
+from typing import Any
+
+import pytest
+
+from tests.unit.chart.helm import Object, Objects, render
+
+pytestmark = pytest.mark.unit
+
+SECRETS: Object = {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}
+
+OPERATOR: list[Object] = [
+    {
+        "apiGroups": ["voicepod.dev"],
+        "resources": ["voiceagents"],
+        "verbs": ["get", "list", "watch"],
+    },
+    {
+        "apiGroups": ["voicepod.dev"],
+        "resources": ["voicesessions"],
+        "verbs": ["get", "list", "watch", "delete"],
+    },
+    {
+        "apiGroups": ["voicepod.dev"],
+        "resources": ["voiceagents/status", "voicesessions/status"],
+        "verbs": ["patch"],
+    },
+    {
+        "apiGroups": [""],
+        "resources": ["pods"],
+        "verbs": ["get", "list", "watch", "create", "delete"],
+    },
+    {"apiGroups": [""], "resources": ["events"], "verbs": ["create"]},
+]
+
+GATEWAY: list[Object] = [
+    {
+        "apiGroups": ["voicepod.dev"],
+        "resources": ["voiceagents"],
+        "verbs": ["get", "list", "watch"],
+    },
+    {
+        "apiGroups": ["voicepod.dev"],
+        "resources": ["voicesessions"],
+        "verbs": ["get", "list", "watch", "create", "patch"],
+    },
+    {"apiGroups": [""], "resources": ["events"], "verbs": ["create"]},
+]
+
+RULES = {"operator": OPERATOR, "gateway": GATEWAY}
+
+
+def binding_of(objects: Objects, role: Object) -> Object:
+    metadata = role["metadata"]
+    binding = objects.one(f"{role['kind']}Binding", metadata["name"], metadata.get("namespace"))
+    assert (binding["roleRef"]["kind"], binding["roleRef"]["name"]) == (
+        role["kind"],
+        metadata["name"],
+    )
+    return binding
+
+
+@pytest.mark.parametrize("component", ["operator", "gateway"])
+def test_without_namespaces_the_rights_are_the_cluster_s(component: str) -> None:
+    objects = render()
+    role = objects.one("ClusterRole", f"voicepod-{component}", namespace=None)
+    assert role["rules"] == [*RULES[component], SECRETS]
+    assert binding_of(objects, role)["subjects"] == [
+        {
+            "kind": "ServiceAccount",
+            "name": f"voicepod-{component}",
+            "namespace": "voicepod-system",
+        }
+    ]
+
+
+@pytest.mark.parametrize("component", ["operator", "gateway"])
+def test_with_namespaces_the_rights_end_there(component: str) -> None:
+    objects = render(watchNamespaces=["voice", "sales"])
+    for namespace in ("voice", "sales"):
+        role = objects.one("Role", f"voicepod-{component}", namespace)
+        assert role["rules"] == [*RULES[component], SECRETS]
+        (subject,) = binding_of(objects, role)["subjects"]
+        assert (subject["name"], subject["namespace"]) == (
+            f"voicepod-{component}",
+            "voicepod-system",
+        )
+    assert "ClusterRoleBinding" not in objects.kinds()
+
+
+@pytest.mark.parametrize("component", ["operator", "gateway"])
+def test_only_the_named_secrets_can_be_read(component: str) -> None:
+    objects = render(watchNamespaces=["voice"], livekit={"secretNames": ["livekit"]})
+    role = objects.one("Role", f"voicepod-{component}", "voice")
+    assert role["rules"][-1] == {**SECRETS, "resourceNames": ["livekit"]}
+
+
+def test_the_operator_has_a_right_to_its_own_key_and_to_no_other_secret_there() -> None:
+    objects = render(watchNamespaces=["voice"])
+    (role,) = [
+        role for role in objects.of("Role") if role["metadata"]["namespace"] == "voicepod-system"
+    ]
+    assert role["rules"] == [
+        {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]},
+        {**SECRETS, "resourceNames": ["voicepod-signing-key"]},
+    ]
+    (subject,) = binding_of(objects, role)["subjects"]
+    assert subject["name"] == "voicepod-operator"
+
+
+def test_the_operator_s_own_namespace_can_be_one_of_those_it_watches() -> None:
+    objects = render(watchNamespaces=["voicepod-system"])
+    assert {role["metadata"]["name"] for role in objects.of("Role")} == {
+        "voicepod-operator",
+        "voicepod-operator-signing-key",
+        "voicepod-gateway",
+    }
+
+
+def everything_granted(**values: Any) -> list[Object]:
+    objects = render(**values)
+    return [
+        rule for role in objects.of("Role") + objects.of("ClusterRole") for rule in role["rules"]
+    ]
+
+
+def test_nobody_can_list_secrets_and_nothing_is_granted_by_a_star() -> None:
+    for rule in everything_granted(test={"agent": "hello", "namespace": "voice"}):
+        assert "*" not in rule["apiGroups"] + rule["resources"] + rule["verbs"]
+        if "secrets" in rule["resources"]:
+            assert not {"list", "watch"} & set(rule["verbs"])
+
+
+def test_a_release_without_crds_and_with_namespaces_needs_no_right_to_the_cluster() -> None:
+    objects = render(watchNamespaces=["voice"], crds={"enabled": False})
+    assert all(found["metadata"].get("namespace") for found in objects)
+
+
+def test_the_test_has_rights_only_where_it_makes_a_session() -> None:
+    def roles(**values: Any) -> list[tuple[str, str]]:
+        return [
+            (role["metadata"]["namespace"], binding_of(objects, role)["subjects"][0]["name"])
+            for objects in [render(**values)]
+            for role in objects.of("Role")
+            if role["metadata"]["name"] == "voicepod-test"
+        ]
+
+    assert roles() == []
+    assert roles(test={"agent": "hello", "namespace": "voice"}) == [("voice", "voicepod-test")]
+
+
+def test_who_edits_a_namespace_may_edit_its_agents() -> None:
+    objects = render()
+    for role, verb in (("view", "watch"), ("edit", "create")):
+        found = objects.one("ClusterRole", f"voicepod-{role}", namespace=None)
+        aggregate = f"rbac.authorization.k8s.io/aggregate-to-{role}"
+        assert found["metadata"]["labels"][aggregate] == "true"
+        (rule,) = found["rules"]
+        assert rule["resources"] == ["voiceagents", "voicesessions"]
+        assert verb in rule["verbs"]
+
+
+def test_the_chart_holds_no_secret() -> None:
+    # The webhook's and LiveKit's keys are in Secrets that VoiceAgents name.
+    assert "Secret" not in render().kinds()
