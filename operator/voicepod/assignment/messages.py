@@ -1,0 +1,217 @@
+"""The messages between operator and pod, and the words that stand in them."""
+
+import enum
+from dataclasses import dataclass, field
+
+from voicepod.assignment.codec import Message
+
+
+class Act(enum.StrEnum):
+    """What an operator asks of a pod; the last part of the path it posts to."""
+
+    ASSIGN = "assign"
+    TOKEN = "token"
+    END = "end"
+    STATUS = "status"
+
+
+class RefusalReason(enum.StrEnum):
+    """Why a pod said no."""
+
+    BAD_TOKEN = "BadToken"
+    """The request is forged, expired, or meant for another pod or act."""
+    MALFORMED = "Malformed"
+    TOO_LARGE = "TooLarge"
+    AGENT_NOT_READY = "AgentNotReady"
+    """No agent has registered yet. The only refusal that passes by itself."""
+    ALREADY_ASSIGNED = "AlreadyAssigned"
+    """The pod has another session, or another generation of this one."""
+    NOT_ASSIGNED = "NotAssigned"
+    """Tokens came before the assignment was accepted."""
+    AGENT_REFUSED = "AgentRefused"
+    AGENT_GONE = "AgentGone"
+    ACCEPTANCE_EXPIRED = "AcceptanceExpired"
+    """The tokens came later than the agent waits for them after it has accepted."""
+    ENDED = "Ended"
+    """The pod was told to end."""
+
+
+class PodState(enum.StrEnum):
+    """Where a pod is in its one life."""
+
+    STARTING = "starting"
+    """No agent is registered."""
+    WARM = "warm"
+    """An agent is registered and waits for its one job."""
+    OFFERED = "offered"
+    """The job was offered to the agent."""
+    ACCEPTED = "accepted"
+    """The agent took it and waits for the token."""
+    RUNNING = "running"
+    """The agent has everything it needs."""
+    ENDING = "ending"
+    """The agent was told to end its job."""
+    ENDED = "ended"
+    """The job is over, or the pod will never have one."""
+    LOST = "lost"
+    """The agent is gone without having ended its job."""
+
+
+class EndReason(enum.StrEnum):
+    """Why a pod's life is over."""
+
+    JOB_FINISHED = "JobFinished"
+    """By the agent's own report: an entrypoint that raised reports success as well."""
+    JOB_FAILED = "JobFailed"
+    TERMINATED = "Terminated"
+    """It was told to end; the message says by whom or why."""
+    AGENT_REFUSED = "AgentRefused"
+    AGENT_GONE = "AgentGone"
+    ACCEPTANCE_EXPIRED = "AcceptanceExpired"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRef(Message):
+    """A VoiceSession."""
+
+    namespace: str
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class RoomRef(Message):
+    """A LiveKit room."""
+
+    sid: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment(Message):
+    """The one job of a pod."""
+
+    session: SessionRef
+    generation: int
+    """Counts the pods of the session, from 1."""
+    room: RoomRef
+    livekit_url: str
+    """ws:// or wss://; where the agent joins the room."""
+    job_id: str
+    shutdown_grace: float
+    """Seconds that the agent gets to say goodbye."""
+    metadata: str = ""
+    """The agent finds it as its job's metadata."""
+    checkpoint: str | None = None
+    """The agent finds it among its job's attributes, as ``voicepod.checkpoint``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Permissions(Message):
+    """What an agent registered to be allowed in its room; the defaults are livekit-server's."""
+
+    can_publish: bool = True
+    can_subscribe: bool = True
+    can_publish_data: bool = True
+    can_update_metadata: bool = True
+    hidden: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted(Message):
+    """What the agent wants to be in the room; the operator mints its token from it."""
+
+    identity: str
+    name: str = ""
+    metadata: str = ""
+    attributes: dict[str, str] = field(default_factory=dict)
+    permissions: Permissions = field(default_factory=Permissions)
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens(Message):
+    """What the agent joins with, and what the sidecar watches and answers with."""
+
+    session_uid: str
+    generation: int
+    join_token: str = field(repr=False)
+    """Joins the room under the agent's identity."""
+    room_token: str = field(repr=False)
+    """Administers that room; it stays in the sidecar."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending(Message):
+    """The job is to end."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentInfo(Message):
+    """The agent as it registered."""
+
+    connected: bool = False
+    name: str = ""
+    version: str = ""
+    """Of its LiveKit SDK."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobInfo(Message):
+    """The job as the agent reports it; a hint only."""
+
+    id: str
+    identity: str
+    """Under which the agent joins."""
+    status: str = "JS_PENDING"
+    """A ``JobStatus`` of the worker protocol. JS_PENDING for good with SDKs that report nothing,
+    such as Node's."""
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Timestamps(Message):
+    """When what happened, in Unix seconds; None for what has not."""
+
+    registered: float | None = None
+    assigned: float | None = None
+    accepted: float | None = None
+    dispatched: float | None = None
+    """The agent was sent its token."""
+    joined: float | None = None
+    first_audio: float | None = None
+    """Its audio track was first seen in the room."""
+    ended: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class End(Message):
+    """Why it is over."""
+
+    reason: EndReason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class PodStatus(Message):
+    """All that a sidecar knows."""
+
+    state: PodState
+    session: SessionRef | None = None
+    generation: int = 0
+    agent: AgentInfo = field(default_factory=AgentInfo)
+    job: JobInfo | None = None
+    at: Timestamps = field(default_factory=Timestamps)
+    end: End | None = None
+    room_deletion_requested: bool = False
+    """The agent asked to delete its room, which only the operator can."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal(Message):
+    """The answer of a pod that says no."""
+
+    reason: str
+    """A ``RefusalReason``; plain text here, as a later sidecar may know more of them."""
+    message: str
