@@ -10,3 +10,7 @@ class Credentials:
     url: str
     key: str
     secret: str = field(repr=False)
+
+    def same_key_as(self, other: "Credentials") -> bool:
+        """Whether both are one key pair; a webhook is signed by a key, and names no server."""
+        return (self.key, self.secret) == (other.key, other.secret)

@@ -59,12 +59,15 @@ class Rooms:
 
     async def look(self, name: str) -> Room:
         """Return what a room holds now."""
-        rooms, participants = await self._ask(
-            asyncio.gather(
-                self._rooms.list_rooms(ListRoomsRequest(names=[name])),
-                self._rooms.list_participants(ListParticipantsRequest(room=name)),
+        try:
+            rooms, participants = await self._ask(
+                asyncio.gather(
+                    self._rooms.list_rooms(ListRoomsRequest(names=[name])),
+                    self._rooms.list_participants(ListParticipantsRequest(room=name)),
+                )
             )
-        )
+        except _NotFoundError:
+            return Room(name)
         if not rooms.rooms:
             return Room(name)
         present = [
@@ -89,10 +92,16 @@ class Rooms:
         except _NotFoundError:
             return
 
-    async def dispatched_agents(self, name: str) -> frozenset[str]:
-        """Return the names of the agents that a room's dispatches ask for."""
-        dispatches = await self._ask(self._dispatches.list_dispatch(room_name=name))
-        return frozenset(dispatch.agent_name for dispatch in dispatches)
+    async def dispatches(self, name: str) -> dict[str, str]:
+        """Return the names of the agents that a room's dispatches ask for, each with its metadata.
+
+        LiveKit gives each room that asks for nobody one dispatch without a name; it doesn't count.
+        """
+        try:
+            dispatches = await self._ask(self._dispatches.list_dispatch(room_name=name))
+        except _NotFoundError:
+            return {}
+        return {d.agent_name: d.metadata for d in dispatches if d.agent_name}
 
     async def check(self) -> None:
         """Ask something small, to learn whether the server is there and accepts the key."""

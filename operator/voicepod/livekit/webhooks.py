@@ -7,12 +7,14 @@ whose ``sha256`` is the hash of the body. https://docs.livekit.io/intro/basics/r
 import base64
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import Final
 
 import jwt
 from google.protobuf.json_format import Parse, ParseError
 from livekit.protocol.webhook import WebhookEvent
+
+from voicepod.livekit.credentials import Credentials
 
 # How far the clocks of LiveKit and of the gateway may be apart, in seconds.
 _LEEWAY: Final = 60
@@ -26,28 +28,39 @@ class MalformedEventError(Exception):
     """The body is not a webhook event; the message says why."""
 
 
-def verify(body: bytes, authorization: str, secrets: Mapping[str, str]) -> str:
-    """Return the API key that signed a webhook; ``secrets`` maps each known key to its secret.
+def verify(body: bytes, authorization: str, known: Iterable[Credentials]) -> Credentials:
+    """Return the credentials, of those that are known, that a webhook is signed with.
 
-    Raises InvalidSignatureError.
+    Several may share a key and differ in the secret: two servers in development are both called
+    "devkey". Raises InvalidSignatureError.
     """
     token = authorization.removeprefix("Bearer ").strip()
     if not token:
         raise InvalidSignatureError("the Authorization header is missing")
     try:
-        key = str(jwt.decode(token, options={"verify_signature": False}).get("iss", ""))
-        secret = secrets.get(key)
-        if secret is None:
-            raise InvalidSignatureError("it is signed with an API key that no VoiceAgent uses")
-        claims = jwt.decode(
-            token, secret, algorithms=["HS256"], leeway=_LEEWAY, options={"require": ["exp", "iss"]}
-        )
-    except jwt.PyJWTError as error:
+        key = jwt.decode(token, options={"verify_signature": False}).get("iss")
+    except (jwt.PyJWTError, ValueError) as error:
         raise InvalidSignatureError(f"its token is not valid: {error}") from error
-    digest = base64.b64encode(hashlib.sha256(body).digest()).decode()
-    if not hmac.compare_digest(str(claims.get("sha256", "")), digest):
-        raise InvalidSignatureError("its body is not the one that was signed")
-    return key
+    why = "it is signed with an API key that no VoiceAgent uses"
+    for credentials in known:
+        if credentials.key != key:
+            continue
+        try:
+            claims = jwt.decode(
+                token,
+                credentials.secret,
+                algorithms=["HS256"],
+                leeway=_LEEWAY,
+                options={"require": ["exp", "iss"]},
+            )
+        except jwt.PyJWTError as error:
+            why = f"its token is not valid: {error}"
+            continue
+        digest = base64.b64encode(hashlib.sha256(body).digest())
+        if not hmac.compare_digest(str(claims.get("sha256", "")).encode(), digest):
+            raise InvalidSignatureError("its body is not the one that was signed")
+        return credentials
+    raise InvalidSignatureError(why)
 
 
 def parse(body: bytes) -> WebhookEvent:
@@ -56,6 +69,9 @@ def parse(body: bytes) -> WebhookEvent:
     Raises MalformedEventError.
     """
     try:
-        return Parse(body, WebhookEvent(), ignore_unknown_fields=True)
+        event = Parse(body, WebhookEvent(), ignore_unknown_fields=True)
     except (ParseError, UnicodeDecodeError) as error:
         raise MalformedEventError(f"the body is not a LiveKit webhook event: {error}") from error
+    if not event.event:
+        raise MalformedEventError("the body is not a LiveKit webhook event: it names no event")
+    return event

@@ -1,0 +1,59 @@
+"""What the tokens of agents and sidecars open, and what they do not."""
+
+from datetime import timedelta
+from typing import Any
+
+import jwt
+import pytest
+
+from voicepod.livekit.credentials import Credentials
+from voicepod.livekit.tokens import join_token, room_token
+
+pytestmark = pytest.mark.unit
+
+CREDENTIALS = Credentials("ws://livekit", "key", "a-secret-of-at-least-32-characters")
+
+
+def claims(token: str) -> dict[str, Any]:
+    payload: dict[str, Any] = jwt.decode(token, CREDENTIALS.secret, algorithms=["HS256"])
+    return payload
+
+
+def test_an_agent_joins_its_own_room_as_an_agent_and_may_do_nothing_else() -> None:
+    token = claims(
+        join_token(CREDENTIALS, "a room", "agent-1", "Ada", "meta", {"lk.agent.name": "ada"})
+    )
+    assert token["iss"] == "key"
+    assert token["sub"] == "agent-1"
+    assert token["name"] == "Ada"
+    assert token["kind"] == "agent"
+    assert token["metadata"] == "meta"
+    assert token["attributes"] == {"lk.agent.name": "ada"}
+    granted = {name: value for name, value in token["video"].items() if value is not False}
+    assert granted == {
+        "roomJoin": True,
+        "room": "a room",
+        "agent": True,
+        "canUpdateOwnMetadata": True,
+        "canPublish": True,
+        "canSubscribe": True,
+        "canPublishData": True,
+    }
+
+
+def test_a_join_token_is_of_no_use_a_few_minutes_later() -> None:
+    token = claims(join_token(CREDENTIALS, "a room", "agent-1", "", "", {}))
+    assert token["exp"] - token["nbf"] <= 300
+
+
+def test_a_sidecar_administers_its_own_room_for_as_long_as_the_call_may_last() -> None:
+    token = claims(room_token(CREDENTIALS, "a room", timedelta(hours=4)))
+    granted = {name: value for name, value in token["video"].items() if value is not False}
+    assert granted["room"] == "a room"
+    assert granted["roomAdmin"] is True
+    assert not {"roomCreate", "roomList", "roomJoin"} & set(granted)
+    assert token["exp"] - token["nbf"] == 4 * 3600
+
+
+def test_a_secret_does_not_show_where_credentials_are_printed() -> None:
+    assert CREDENTIALS.secret not in repr(CREDENTIALS)
