@@ -60,6 +60,7 @@ def up() -> Cluster:
 
 def find() -> Cluster:
     """Return the cluster that is up. Raises LocalError when there is none."""
+    machine.require_root()
     if not daemon.alive("kube-apiserver") or not daemon.alive("livekit-server"):
         raise LocalError("no cluster is up on this machine: `python -m local up` starts it")
     keys = livekit.credentials(STATE)

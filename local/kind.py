@@ -29,18 +29,12 @@ def up() -> Cluster:
     machine.require_root()
     with exclusive(STATE.parent):
         STATE.mkdir(mode=0o700, exist_ok=True)
+        clusters = run(["kind", "get", "clusters"]).split()
         tools.ensure_tools(BIN, TOOLS)
-        if NAME not in run(["kind", "get", "clusters"]).split():
+        if NAME not in clusters:
             with step("creating kind's cluster"):
-                create = [
-                    "kind",
-                    "create",
-                    "cluster",
-                    f"--name={NAME}",
-                    "--config=-",
-                    "--wait=120s",
-                ]
-                run([*create, f"--kubeconfig={KUBECONFIG}"], data=CONFIG.encode())
+                options = [f"--name={NAME}", f"--kubeconfig={KUBECONFIG}", "--wait=120s"]
+                run(["kind", "create", "cluster", "--config=-", *options], data=CONFIG.encode())
         run(["ip", "route", "replace", SERVICE_NETWORK, "via", _node_address()])
         bridge, address = _gateway()
         livekit.start(STATE, bridge, address, GATEWAY_WEBHOOK)

@@ -87,16 +87,20 @@ def down() -> None:
     if Path("/sys/class/net", BRIDGE).exists():
         run(["ip", "link", "delete", BRIDGE])
     for table in ("nat", "filter", "mangle"):
-        for arguments in removals(run([*IPTABLES, table, "-S"])):
-            run([*IPTABLES, table, *arguments])
+        lines = [f"*{table}", *removals(run([*IPTABLES, table, "-S"])), "COMMIT", ""]
+        run(["iptables-restore", "-w", "--noflush"], data="\n".join(lines).encode())
 
 
-def removals(rules: str) -> list[list[str]]:
-    """Turn `iptables -S` into the arguments that remove our rules and Kubernetes' rules and chains.
+def removals(rules: str) -> list[str]:
+    """Turn `iptables -S` into the commands that remove our rules and Kubernetes' rules and chains.
 
     Rules first, chains after: a chain that something jumps to can't be removed.
     """
-    lines = [shlex.split(line) for line in rules.splitlines() if KUBERNETES in line or TAG in line]
-    chains = [words[1] for words in lines if words[0] == "-N"]
-    jumps = [["-D", *words[1:]] for words in lines if words[0] == "-A" and words[1] not in chains]
-    return [*jumps, *(["-F", chain] for chain in chains), *(["-X", chain] for chain in chains)]
+    lines = [line for line in rules.splitlines() if KUBERNETES in line or TAG in line]
+    chains = [line.split()[1] for line in lines if line.startswith("-N ")]
+    elsewhere = [line for line in lines if line[:3] == "-A " and line.split()[1] not in chains]
+    return [
+        *(line.replace("-A", "-D", 1) for line in elsewhere),
+        *(f"-F {chain}" for chain in chains),
+        *(f"-X {chain}" for chain in chains),
+    ]

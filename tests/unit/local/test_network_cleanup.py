@@ -1,7 +1,5 @@
 """What `down` does to the machine's iptables rules, and what `up` refuses."""
 
-import shlex
-
 import pytest
 
 from local.network import overlapping, removals
@@ -23,8 +21,8 @@ RULES = """\
 
 
 def test_removes_jumps_then_empties_then_deletes_chains_and_leaves_what_is_not_ours() -> None:
-    assert [shlex.join(arguments) for arguments in removals(RULES)] == [
-        "-D INPUT -m comment --comment 'kubernetes service portals' -j KUBE-SERVICES",
+    assert removals(RULES) == [
+        '-D INPUT -m comment --comment "kubernetes service portals" -j KUBE-SERVICES',
         "-D INPUT -i voicepod0 -m comment --comment voicepod-local -j ACCEPT",
         "-F KUBE-POSTROUTING",
         "-F KUBE-SERVICES",
