@@ -1,0 +1,188 @@
+"""An API server in memory: objects, resourceVersions, merge patches, conflicts. No controllers."""
+
+import base64
+import copy
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from voicepod.kube.client import SECRETS, Kube, Object, Resource
+from voicepod.kube.errors import Conflict, NotFound
+
+
+class Call(NamedTuple):
+    """One request, as a test looks for it."""
+
+    verb: str
+    plural: str
+    namespace: str | None
+    name: str
+
+
+Watcher = Callable[[str, Object], None]
+"""Called with ADDED, MODIFIED or DELETED and the object."""
+
+
+class FakeKube(Kube):
+    """Behaves like ``Kube`` against a real API server, where it matters to our code.
+
+    ``fault``, if set, is awaited with each request first: it may take its time, and raise an
+    exception of ``kube.errors``.
+    """
+
+    def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        self.calls: list[Call] = []
+        self.fault: Callable[[Call], Awaitable[None]] | None = None
+        self._now = now
+        self._objects: dict[Resource, dict[tuple[str, str], Object]] = {}
+        self._watchers: dict[Resource, list[Watcher]] = {}
+        self._version = 0
+
+    def watch(self, resource: Resource, watcher: Watcher) -> None:
+        """Call ``watcher`` with each change from now on."""
+        self._watchers.setdefault(resource, []).append(watcher)
+
+    def put(self, resource: Resource, namespace: str, body: Object) -> Object:
+        """Put an object there as it is, status and all, without a request being seen."""
+        key = (namespace, body["metadata"]["name"])
+        old = self._kind(resource).get(key)
+        identity = {k: old["metadata"][k] for k in ("uid", "creationTimestamp")} if old else {}
+        stored = self._stamped(
+            resource, namespace, {**body, "metadata": {**identity, **body["metadata"]}}
+        )
+        return self._store(resource, key, stored, "MODIFIED" if old else "ADDED")
+
+    def objects(self, resource: Resource) -> list[Object]:
+        """Return all objects of a kind, without a request being seen."""
+        return copy.deepcopy(list(self._kind(resource).values()))
+
+    def writes(self) -> list[Call]:
+        """Return the requests that were to change something."""
+        return [call for call in self.calls if call.verb not in ("get", "list")]
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> Object:
+        await self._called("get", resource, namespace, name)
+        return copy.deepcopy(self._find(resource, namespace, name))
+
+    async def list_all(
+        self, resource: Resource, namespace: str | None, label_selector: str = ""
+    ) -> list[Object]:
+        await self._called("list", resource, namespace, "")
+        return [
+            copy.deepcopy(item)
+            for (place, _), item in self._kind(resource).items()
+            if namespace in (None, place) and _selected(item, label_selector)
+        ]
+
+    async def create(
+        self, resource: Resource, namespace: str, body: Object, dry_run: bool = False
+    ) -> Object:
+        name = body["metadata"]["name"]
+        await self._called("create", resource, namespace, name)
+        if (namespace, name) in self._kind(resource):
+            raise Conflict(f'{resource.plural} "{name}" already exists')
+        fresh = {k: v for k, v in copy.deepcopy(body).items() if k != "status"}
+        stored = self._stamped(resource, namespace, fresh)
+        if dry_run:
+            return stored
+        return self._store(resource, (namespace, name), stored, "ADDED")
+
+    async def patch(
+        self, resource: Resource, namespace: str, name: str, body: Object, subresource: str = ""
+    ) -> Object:
+        await self._called("patch", resource, namespace, name)
+        old = self._find(resource, namespace, name)
+        wanted = body.get("metadata", {}).get("resourceVersion")
+        if wanted not in (None, old["metadata"]["resourceVersion"]):
+            raise Conflict(f'{resource.plural} "{name}" has been modified')
+        # A subresource changes nothing beside itself, and everything else leaves the status alone.
+        part = {
+            key: value
+            for key, value in body.items()
+            if (key == "status") == (subresource == "status")
+        }
+        new = _merged(old, part)
+        if new == old:
+            return copy.deepcopy(old)
+        return self._store(resource, (namespace, name), new, "MODIFIED")
+
+    async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
+        await self._called("delete", resource, namespace, name)
+        if self._find(resource, namespace, name)["metadata"]["uid"] != uid:
+            raise Conflict(f'{resource.plural} "{name}" has another uid')
+        self.remove(resource, namespace, name)
+
+    def remove(self, resource: Resource, namespace: str, name: str) -> None:
+        """Take an object away, without a request being seen."""
+        gone = self._kind(resource).pop((namespace, name))
+        self._version += 1
+        gone["metadata"]["resourceVersion"] = str(self._version)
+        self._tell(resource, "DELETED", gone)
+
+    async def _called(
+        self, verb: str, resource: Resource, namespace: str | None, name: str
+    ) -> None:
+        call = Call(verb, resource.plural, namespace, name)
+        self.calls.append(call)
+        if self.fault:
+            await self.fault(call)
+
+    def _kind(self, resource: Resource) -> dict[tuple[str, str], Object]:
+        return self._objects.setdefault(resource, {})
+
+    def _find(self, resource: Resource, namespace: str, name: str) -> Object:
+        try:
+            return self._kind(resource)[(namespace, name)]
+        except KeyError:
+            raise NotFound(f'{resource.plural} "{name}" not found') from None
+
+    def _stamped(self, resource: Resource, namespace: str, body: Object) -> Object:
+        new = copy.deepcopy(body)
+        metadata = new["metadata"]
+        metadata["namespace"] = namespace
+        metadata.setdefault("uid", f"{resource.plural}-{self._version}")
+        metadata.setdefault("generation", 1)
+        metadata.setdefault("creationTimestamp", self._now().strftime("%Y-%m-%dT%H:%M:%SZ"))
+        return new
+
+    def _store(self, resource: Resource, key: tuple[str, str], new: Object, type_: str) -> Object:
+        old = self._kind(resource).get(key)
+        self._version += 1
+        new["metadata"]["resourceVersion"] = str(self._version)
+        if old and old.get("spec") != new.get("spec"):
+            new["metadata"]["generation"] = old["metadata"]["generation"] + 1
+        self._kind(resource)[key] = new
+        self._tell(resource, type_, new)
+        return copy.deepcopy(new)
+
+    def _tell(self, resource: Resource, type_: str, item: Object) -> None:
+        for watcher in self._watchers.get(resource, []):
+            watcher(type_, copy.deepcopy(item))
+
+
+def put_secret(kube: FakeKube, namespace: str, name: str, **values: str) -> None:
+    """Put a Secret with these values there."""
+    data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
+    kube.put(SECRETS, namespace, {"metadata": {"name": name}, "data": data})
+
+
+def _selected(item: Object, selector: str) -> bool:
+    labels = item["metadata"].get("labels", {})
+    for term in filter(None, selector.split(",")):
+        name, equals, value = term.partition("=")
+        if name not in labels or (equals and labels[name] != value):
+            return False
+    return True
+
+
+def _merged(old: Object, patch: Object) -> Object:
+    """JSON merge patch, RFC 7386."""
+    new = copy.deepcopy(old)
+    for key, value in patch.items():
+        if value is None:
+            new.pop(key, None)
+        elif isinstance(value, dict):
+            new[key] = _merged(new[key] if isinstance(new.get(key), dict) else {}, value)
+        else:
+            new[key] = value
+    return new
