@@ -2,15 +2,14 @@
 
 import io
 import json
-import subprocess
 import tarfile
+import tempfile
 from pathlib import Path
 
 from local.buildah import blobs
-from local.errors import LocalError
 from local.node import CTR
 from local.progress import step
-from local.run import environment, run, tail
+from local.run import run
 
 
 def load(layout: Path, name: str) -> None:
@@ -24,27 +23,14 @@ def load(layout: Path, name: str) -> None:
     annotations = {"io.containerd.image.name": known_as}
     index["manifests"] = [{**entry, "annotations": annotations}]
     present = set(run([*CTR, "content", "list", "--quiet"]).split())
-    with (
-        step(f"loading {name}"),
-        subprocess.Popen(
-            [*CTR, "images", "import", "-"],
-            env=environment(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-        ) as importer,
-    ):
-        assert importer.stdin is not None
-        assert importer.stderr is not None
-        with importer.stdin, tarfile.open(fileobj=importer.stdin, mode="w|") as archive:
+    with step(f"loading {name}"), tempfile.NamedTemporaryFile(dir=layout) as file:
+        with tarfile.open(fileobj=file, mode="w") as archive:
             _add(archive, "oci-layout", (layout / "oci-layout").read_bytes())
             _add(archive, "index.json", json.dumps(index).encode())
             for path in blobs(layout, entry["digest"]):
                 if f"sha256:{path.name}" not in present:
                     archive.add(path, f"blobs/sha256/{path.name}")
-        said = importer.stderr.read().decode(errors="replace")
-    if importer.returncode:
-        raise LocalError(f"containerd refuses {name}:\n{tail(said)}")
+        run([*CTR, "images", "import", file.name])
 
 
 def full_name(name: str) -> str:

@@ -27,11 +27,10 @@ SETTINGS = (
     "kernel/keys/root_maxbytes",
 )
 DIRECTORIES = (
-    "/var/lib/kubelet",  # the kubelet's socket for device plugins
+    "/var/lib/kubelet/device-plugins",
     "/var/log/containers",  # the kubelet's links to the containers' logs
-    "/var/lib/cni",  # the CNI library's notes of its calls
-    "/var/lib/containers",  # buildah's and skopeo's, whatever storage they are told to use
-    "/run/containers",
+    "/var/lib/cni/results",  # the CNI library's notes of its calls
+    "/var/lib/containers/cache",  # skopeo's, whatever storage it is told to use
 )
 
 
@@ -65,6 +64,8 @@ def put_back() -> None:
                 _setting(name).write_text(value)
     for path in noted["absent"]:
         shutil.rmtree(path, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            Path(path).parent.rmdir()  # where nothing else is in it
 
 
 def turn_on(name: str) -> None:
