@@ -41,6 +41,7 @@ def images() -> None:
     with told_plainly():
         for image in (local.OPERATOR, local.AGENT):
             local.build(image)
+            console.print(f"image: {image.name} is what the checkout makes")
 
 
 @app.command()
