@@ -23,7 +23,7 @@ class RefusalReason(enum.StrEnum):
     MALFORMED = "Malformed"
     TOO_LARGE = "TooLarge"
     AGENT_NOT_READY = "AgentNotReady"
-    """No agent has registered yet. The only refusal that passes by itself."""
+    """No agent is registered. The only refusal that passes by itself."""
     ALREADY_ASSIGNED = "AlreadyAssigned"
     """The pod has another session, or another generation of this one."""
     NOT_ASSIGNED = "NotAssigned"

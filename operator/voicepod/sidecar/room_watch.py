@@ -1,0 +1,69 @@
+"""Whether the agent is in its room, asked of LiveKit: the agent itself says nothing about it."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from voicepod.sidecar.protocol import models
+from voicepod.sidecar.room import Room, RoomUnreachable
+
+logger = logging.getLogger(__name__)
+
+# Seconds between two questions: the shortest is the precision of the timestamps. It grows with the
+# time that has passed already, so that an agent that joins late, or never, does not wear LiveKit
+# down. Who waits for the join is told within a second of it; who joined without audio may well
+# never send any, and there is no hurry.
+_SHORTEST: Final = 0.1
+_LONGEST_BEFORE_JOIN: Final = 1.0
+_GROWTH: Final = 1 / 20
+
+# Seconds between two questions whether the agent has left: the pod is kept as much too long.
+_DEPARTURE: Final = 0.25
+
+
+async def watch_arrival(
+    room: Room, identity: str, replaces: bool, seen: Callable[[float, bool], None]
+) -> None:
+    """Call ``seen`` with the Unix time of the join, and whether audio is there, until it is.
+
+    An agent that ``replaces`` another one joins under the same identity. Whoever has it when the
+    watch begins is the one before, whom LiveKit has not missed yet.
+    """
+    loop = asyncio.get_running_loop()
+    started, joined = loop.time(), False
+    before = {each.sid for each in await _look(room, identity)} if replaces else set()
+    while True:
+        for participant in await _look(room, identity):
+            if participant.sid in before:
+                continue
+            joined = True
+            audio = any(track.type == models.TrackType.AUDIO for track in participant.tracks)
+            seen(participant.joined_at_ms / 1000 or participant.joined_at, audio)
+            if audio:
+                return
+        pause = max(_SHORTEST, (loop.time() - started) * _GROWTH)
+        await asyncio.sleep(pause if joined else min(pause, _LONGEST_BEFORE_JOIN))
+
+
+async def watch_departure(room: Room, identity: str) -> None:
+    """Return when the agent is not in the room any more."""
+    while True:
+        await asyncio.sleep(_DEPARTURE)
+        try:
+            if not await _find(room, identity):
+                return
+        except RoomUnreachable as error:
+            logger.warning("cannot see whether the agent has left: %s", error)
+
+
+async def _look(room: Room, identity: str) -> list[models.ParticipantInfo]:
+    try:
+        return await _find(room, identity)
+    except RoomUnreachable as error:
+        logger.warning("cannot see whether the agent has joined: %s", error)
+        return []
+
+
+async def _find(room: Room, identity: str) -> list[models.ParticipantInfo]:
+    return [each for each in await room.participants() if each.identity == identity]

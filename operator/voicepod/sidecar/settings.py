@@ -1,0 +1,36 @@
+"""What a sidecar is told by its environment; the operator writes all of it into the pod."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Self
+
+_PREFIX = "VOICEPOD_"
+
+
+class SettingsError(Exception):
+    """Variables are missing; the text names them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Each field is the variable of its name, as in ``VOICEPOD_POD_NAME``."""
+
+    pod_name: str
+    pod_namespace: str
+    pod_uid: str
+    operator_url: str
+    """http://host:port, where hints go."""
+    operator_public_key: str
+    """Base64 of the raw Ed25519 key that assignments are verified with."""
+    stop_key: str = field(repr=False)
+    """What the kubelet's preStop hook shows, so that nobody else ends the call with it."""
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
+        """Raises SettingsError when something is missing or empty."""
+        names = {entry.name: _PREFIX + entry.name.upper() for entry in fields(cls)}
+        missing = [name for name in names.values() if not environment.get(name)]
+        if missing:
+            raise SettingsError(f"not set: {', '.join(missing)}")
+        return cls(**{key: environment[name] for key, name in names.items()})

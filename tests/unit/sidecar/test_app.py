@@ -1,0 +1,84 @@
+"""The sidecar's process: how it starts, and how it goes."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+from dataclasses import fields
+
+import aiohttp
+import pytest
+from livekit.protocol import agent
+
+from tests.unit.sidecar.fakes import Surroundings, surroundings
+from voicepod.sidecar import app, logs
+from voicepod.sidecar.settings import Settings, SettingsError
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_ends_the_job_before_the_process(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "configure", lambda: None)  # the test's own logging stays
+    async with surroundings() as pod:
+        for entry in fields(Settings):
+            value = getattr(pod.settings, entry.name)
+            monkeypatch.setenv(f"VOICEPOD_{entry.name.upper()}", value)
+        monkeypatch.setattr(app, "AGENT_PORT", pod.agent_port)
+        monkeypatch.setattr(app, "OPERATOR_PORT", pod.operator_port)
+        process = asyncio.create_task(app.run())
+        await until_live(pod)
+        worker = await pod.running()
+
+        os.kill(os.getpid(), number)
+        assert (await worker.receive("termination")).job_id == "AJ_1"
+        assert not process.done()
+        await worker.report(agent.JobStatus.JS_SUCCESS)
+        await process
+        assert pod.operator.hints
+
+
+async def until_live(pod: Surroundings) -> None:
+    for _ in range(1000):
+        with contextlib.suppress(aiohttp.ClientError):
+            if await pod.get("/live") == 200:
+                return
+        await asyncio.sleep(0.005)
+    pytest.fail("the sidecar does not listen")
+
+
+async def test_a_sidecar_without_its_settings_says_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(logs, "configure", lambda: None)
+    for entry in fields(Settings):
+        monkeypatch.delenv(f"VOICEPOD_{entry.name.upper()}", raising=False)
+    with pytest.raises(SystemExit, match="not set: VOICEPOD_POD_NAME, VOICEPOD_POD_NAMESPACE"):
+        await app.run()
+
+
+def test_an_empty_setting_is_a_missing_one() -> None:
+    environment = {f"VOICEPOD_{entry.name.upper()}": "x" for entry in fields(Settings)}
+    with pytest.raises(SettingsError, match="not set: VOICEPOD_STOP_KEY"):
+        Settings.from_environment(environment | {"VOICEPOD_STOP_KEY": ""})
+
+
+def test_the_stop_key_does_not_show_in_logs() -> None:
+    assert "secret" not in repr(Settings("a", "b", "c", "d", "e", "secret"))
+
+
+def test_logs_are_one_json_object_a_line() -> None:
+    try:
+        raise ValueError("two\nlines")
+    except ValueError as error:
+        info = (ValueError, error, error.__traceback__)
+    record = logging.LogRecord("voicepod", logging.INFO, "", 0, "said %r", ("hello",), info)
+    line = logs.JsonFormatter().format(record)
+    assert "\n" not in line
+    written = json.loads(line)
+    assert (written["event"], written["level"]) == ("said 'hello'", "info")
+    assert "two\nlines" in written["exception"]
