@@ -13,7 +13,7 @@ from aiohttp.test_utils import TestServer, unused_port
 from livekit.protocol import agent, models, room
 
 from voicepod.assignment.client import PodClient, pod_session
-from voicepod.assignment.messages import Assignment, RoomRef, SessionRef, Tokens
+from voicepod.assignment.messages import Assignment, PodStatus, RoomRef, SessionRef, Tokens
 from voicepod.assignment.signing import Signer, Verifier, generate_key
 from voicepod.sidecar.app import serving
 from voicepod.sidecar.settings import Settings
@@ -32,6 +32,11 @@ async def until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(_PATIENCE):
         while not condition():  # noqa: ASYNC110 - most conditions have no event
             await asyncio.sleep(0.005)
+
+
+def end_of(told: PodStatus) -> tuple[str, str, str]:
+    assert told.end
+    return told.state, told.end.reason, told.end.message
 
 
 class FakeAgent:
@@ -204,6 +209,9 @@ class Surroundings:
 
     async def end(self) -> None:
         await self.client.end(HOST, POD_UID, "CallerLeft")
+
+    async def status(self) -> PodStatus:
+        return await self.client.status(HOST, POD_UID)
 
     async def get(self, path: str, **headers: str) -> int:
         url = f"http://{HOST}:{self.operator_port}{path}"

@@ -2,8 +2,11 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+import voicepod
 
 pytestmark = pytest.mark.unit
 
@@ -26,7 +29,7 @@ def loaded() -> tuple[set[str], int]:
         check=True,
         capture_output=True,
         text=True,
-        env={"PYTHONPATH": "operator"},
+        env={"PYTHONPATH": str(Path(voicepod.__file__).parents[1])},
     )
     modules, memory = run.stdout.splitlines()
     return set(modules.split()), int(memory)
