@@ -40,8 +40,8 @@ def verify(body: bytes, authorization: str, known: Iterable[Credentials]) -> Cre
     try:
         key = jwt.decode(token, options={"verify_signature": False}).get("iss")
     except (jwt.PyJWTError, ValueError) as error:
-        raise InvalidSignatureError(f"its token is not valid: {error}") from error
-    why = "it is signed with an API key that no VoiceAgent uses"
+        raise InvalidSignatureError(f"the webhook's token is not valid: {error}") from error
+    why = "the webhook is signed with an API key that no VoiceAgent uses"
     for credentials in known:
         if credentials.key != key:
             continue
@@ -54,11 +54,11 @@ def verify(body: bytes, authorization: str, known: Iterable[Credentials]) -> Cre
                 options={"require": ["exp", "iss"]},
             )
         except jwt.PyJWTError as error:
-            why = f"its token is not valid: {error}"
+            why = f"the webhook's token is not valid: {error}"
             continue
         digest = base64.b64encode(hashlib.sha256(body).digest())
         if not hmac.compare_digest(str(claims.get("sha256", "")).encode(), digest):
-            raise InvalidSignatureError("its body is not the one that was signed")
+            raise InvalidSignatureError("the webhook's body is not the one that was signed")
         return credentials
     raise InvalidSignatureError(why)
 

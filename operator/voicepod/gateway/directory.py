@@ -1,0 +1,94 @@
+"""What there is: VoiceAgents and VoiceSessions, filled by lists and watches, read without waiting.
+
+It may be a moment behind, and it may hold what is gone: whoever acts on it must be right then,
+too.
+"""
+
+import logging
+from collections.abc import Collection
+
+from voicepod.gateway.objects import Agent, Key, Session, parse_agent, parse_session
+from voicepod.kube.client import VOICE_AGENTS, VOICE_SESSIONS, Kube, Object
+
+logger = logging.getLogger(__name__)
+
+
+class Directory:
+    """The VoiceAgents and VoiceSessions of the watched namespaces."""
+
+    def __init__(self) -> None:
+        self.agents: dict[Key, Agent] = {}
+        self.filled = False
+        """Whether everything was listed once."""
+        self._sessions: dict[Key, Session] = {}
+        self._in_room: dict[str, dict[Key, Session]] = {}
+
+    def sessions_in(self, room: str) -> list[Session]:
+        """Return the sessions, unfinished or not, of a room with this name."""
+        return list(self._in_room.get(room, {}).values())
+
+    def has_session(self, key: Key) -> bool:
+        """Whether there is a session with this namespace and name."""
+        return key in self._sessions
+
+    def see_agent(self, raw: Object, deleted: bool = False) -> None:
+        """Take over a VoiceAgent."""
+        metadata = raw["metadata"]
+        key = metadata["namespace"], metadata["name"]
+        known = self.agents.get(key)
+        if deleted:
+            # The news of the end of a namesake may come after its successor.
+            if known and known.uid == metadata["uid"]:
+                del self.agents[key]
+            return
+        if known and known.uid == metadata["uid"] and known.generation >= metadata["generation"]:
+            # Its status changes with every call; its rules were compiled already.
+            return
+        try:
+            self.agents[key] = parse_agent(raw)
+        except ValueError as error:
+            logger.warning("VoiceAgent %s/%s is not understood: %s", *key, error)
+            self.agents.pop(key, None)
+
+    def see_session(self, raw: Object, deleted: bool = False) -> None:
+        """Take over a VoiceSession."""
+        session = parse_session(raw)
+        known = self._sessions.get(session.key)
+        if deleted:
+            if known and known.uid == session.uid:
+                self.forget_session(session.key)
+        elif known is None or known.version < session.version:
+            self._sessions[session.key] = session
+            self._in_room.setdefault(session.room, {})[session.key] = session
+
+    def forget_session(self, key: Key) -> None:
+        """Drop a session that turned out to be gone."""
+        session = self._sessions.pop(key, None)
+        if session:
+            in_room = self._in_room[session.room]
+            del in_room[key]
+            if not in_room:
+                del self._in_room[session.room]
+
+    async def fill(self, kube: Kube, namespaces: Collection[str]) -> None:
+        """List everything, and forget what was known before and is not there any more.
+
+        A watch that had to start anew never tells what vanished meanwhile. Raises an exception of
+        ``kube.errors``.
+        """
+        agents, sessions = dict(self.agents), dict(self._sessions)
+        everywhere: Collection[str | None] = [None]
+        for namespace in namespaces or everywhere:
+            for raw in await kube.list_all(VOICE_AGENTS, namespace):
+                self.see_agent(raw)
+                agents.pop((raw["metadata"]["namespace"], raw["metadata"]["name"]), None)
+            for raw in await kube.list_all(VOICE_SESSIONS, namespace):
+                self.see_session(raw)
+                sessions.pop((raw["metadata"]["namespace"], raw["metadata"]["name"]), None)
+        for key, agent in agents.items():
+            if self.agents.get(key) is agent:
+                del self.agents[key]
+        for key, session in sessions.items():
+            if self._sessions.get(key) is session:
+                self.forget_session(key)
+        self.filled = True

@@ -1,0 +1,84 @@
+"""VoiceAgents and VoiceSessions as the gateway sees them: only what it needs, from plain JSON."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from voicepod.api.agent import LiveKit, RoomRule
+from voicepod.api.names import ANNOTATION_ROOM_CHANGED
+from voicepod.api.session import Phase
+from voicepod.gateway.rules import Rules
+from voicepod.kube.client import Object
+
+Key = tuple[str, str]
+"""Namespace and name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """A VoiceAgent: which rooms it wants, and on which LiveKit."""
+
+    key: Key
+    uid: str
+    generation: int
+    created: datetime
+    livekit: LiveKit
+    rules: Rules
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A VoiceSession: which room it is of, and how far it is."""
+
+    key: Key
+    uid: str
+    version: int
+    agent: Key
+    room: str
+    room_sid: str
+    """Empty while nobody has opened the room of a session that was made by hand."""
+    phase: str
+    """A ``Phase``, or one that only a newer operator knows."""
+    caller_there: bool
+    """The operator has seen a caller in the room, and none leave."""
+    room_changed: str
+    """Id of the event that it was last touched for."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing will happen any more."""
+        return self.phase in (Phase.ENDED, Phase.FAILED)
+
+    @property
+    def ending(self) -> bool:
+        """Whether its agent is saying goodbye; nothing turns that back."""
+        return self.phase == Phase.ENDING
+
+
+def parse_agent(raw: Object) -> Agent:
+    """Parse a VoiceAgent. Raises ValueError when it is one of another version."""
+    metadata, spec = raw["metadata"], raw["spec"]
+    return Agent(
+        key=(metadata["namespace"], metadata["name"]),
+        uid=metadata["uid"],
+        generation=metadata["generation"],
+        created=datetime.fromisoformat(metadata["creationTimestamp"]),
+        livekit=LiveKit.model_validate(spec["livekit"]),
+        rules=Rules(RoomRule.model_validate(rule) for rule in spec.get("rooms", [])),
+    )
+
+
+def parse_session(raw: Object) -> Session:
+    """Parse a VoiceSession."""
+    metadata, spec, status = raw["metadata"], raw["spec"], raw.get("status", {})
+    times = status.get("times", {})
+    return Session(
+        key=(metadata["namespace"], metadata["name"]),
+        uid=metadata["uid"],
+        version=int(metadata["resourceVersion"]),
+        agent=(metadata["namespace"], spec["agentRef"]["name"]),
+        room=spec["room"],
+        room_sid=spec.get("roomSid") or status.get("roomSid", ""),
+        phase=status.get("phase", Phase.PENDING),
+        caller_there="caller" in times and "left" not in times,
+        room_changed=metadata.get("annotations", {}).get(ANNOTATION_ROOM_CHANGED, ""),
+    )

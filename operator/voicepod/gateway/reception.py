@@ -1,0 +1,235 @@
+"""What to do about an event of a room: make its session, have the operator look at it, or nothing.
+
+API writes are scarce, and so a session is only touched when the operator cannot know already:
+
+- A caller joined, while the session's status shows none in the room: ``room_started`` makes the
+  session some 50 ms before its caller is in the room, and the operator's first look finds nobody.
+- A caller left, or the room is closed, and the session is not ending anyway.
+
+That is two writes beside the session's creation for a call as most are. An agent's coming and
+going is told by its sidecar.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Final
+
+from livekit.protocol.webhook import WebhookEvent
+
+from voicepod.api.agent import MAX_ROOM_NAME
+from voicepod.api.names import ANNOTATION_ROOM_CHANGED
+from voicepod.gateway.directory import Directory
+from voicepod.gateway.keyring import Keyring
+from voicepod.gateway.matching import Choice, choose
+from voicepod.gateway.notices import Notices
+from voicepod.gateway.objects import Agent, Key, Session
+from voicepod.gateway.outcome import Outcome
+from voicepod.gateway.sessions import build_session, session_name
+from voicepod.kube.client import VOICE_SESSIONS, Kube
+from voicepod.kube.errors import Conflict, NotFound, Refused, Unavailable
+from voicepod.livekit.credentials import Credentials
+from voicepod.livekit.rooms import Rooms, is_caller
+from voicepod.livekit.webhooks import MalformedEventError
+
+logger = logging.getLogger(__name__)
+
+# In seconds. An event that took longer than this was repeated or held up, and its room may be gone
+# by now: LiveKit is asked before a pod is started for nobody.
+_LATE: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """An event of a room, and the VoiceAgents that it may concern."""
+
+    event_id: str
+    created_at: float
+    room: str
+    sid: str
+    agents: Sequence[Agent]
+
+
+@dataclass(frozen=True, slots=True)
+class Reception:
+    """Takes the events in."""
+
+    kube: Kube
+    directory: Directory
+    keyring: Keyring
+    rooms: Callable[[Credentials], Rooms]
+    notices: Notices
+    clock: Callable[[], float] = time.time
+
+    async def take(self, event: WebhookEvent, signer: Credentials) -> Outcome:
+        """Do what an event asks for.
+
+        Raises MalformedEventError, or an exception of ``kube.errors`` or of ``livekit.errors``:
+        nothing was done then, and the event may be taken again.
+        """
+        match event.event:
+            case "room_started":
+                return await self._opened(self._visit(event, signer))
+            case "participant_joined" if is_caller(event.participant):
+                return await self._joined(self._visit(event, signer))
+            case "participant_left" | "participant_connection_aborted" if is_caller(
+                event.participant
+            ):
+                return await self._changed(self._visit(event, signer))
+            case "room_finished":
+                return await self._changed(self._visit(event, signer))
+            case _:
+                return Outcome.IGNORED
+
+    def _visit(self, event: WebhookEvent, signer: Credentials) -> Visit:
+        room = event.room
+        if not room.name or not room.sid:
+            raise MalformedEventError(f"the event {event.event} names no room")
+        agents = self.keyring.agents_of(signer)
+        return Visit(event.id, event.created_at, room.name, room.sid, agents)
+
+    async def _opened(self, visit: Visit) -> Outcome:
+        if self._sessions_of(visit):
+            return Outcome.EXISTS
+        return await self._admit(visit)
+
+    async def _joined(self, visit: Visit) -> Outcome:
+        sessions = self._sessions_of(visit)
+        session = next((one for one in sessions if not one.finished), None)
+        if session is None:
+            return await self._admit(visit, caller=True, again=bool(sessions))
+        if session.ending:
+            return Outcome.ENDING
+        if session.caller_there:
+            return Outcome.EXISTS
+        if await self._touch(session, visit):
+            return Outcome.TOUCHED
+        return await self._joined(visit)
+
+    async def _changed(self, visit: Visit) -> Outcome:
+        touched = [
+            await self._touch(session, visit)
+            for session in self._sessions_of(visit)
+            if not session.finished and not session.ending
+        ]
+        return Outcome.TOUCHED if any(touched) else Outcome.IGNORED
+
+    def _sessions_of(self, visit: Visit) -> list[Session]:
+        """Return the sessions of this very room, however they were made, in any namespace.
+
+        One that was made by hand names no sid before its room is open: it is of the room as long
+        as it is unfinished. A session of another LiveKit project has a room of its own.
+        """
+        ours = {agent.key for agent in visit.agents}
+        return [
+            session
+            for session in self.directory.sessions_in(visit.room)
+            if session.agent in ours
+            and (session.room_sid == visit.sid or (not session.room_sid and not session.finished))
+        ]
+
+    async def _touch(self, session: Session, visit: Visit) -> bool:
+        """Have the operator look at the room; False when the session is gone."""
+        if session.room_changed == visit.event_id:
+            return True
+        annotations = {ANNOTATION_ROOM_CHANGED: visit.event_id}
+        try:
+            raw = await self.kube.patch(
+                VOICE_SESSIONS, *session.key, {"metadata": {"annotations": annotations}}
+            )
+        except NotFound:
+            self.directory.forget_session(session.key)
+            return False
+        self.directory.see_session(raw)
+        return True
+
+    async def _admit(self, visit: Visit, caller: bool = False, again: bool = False) -> Outcome:
+        """Make a session for a room that has none, or ``again`` none that is unfinished."""
+        if len(visit.room) > MAX_ROOM_NAME:
+            logger.warning(
+                "room %s has a name of %d characters; a session's has at most %d",
+                visit.sid,
+                len(visit.room),
+                MAX_ROOM_NAME,
+            )
+            return Outcome.NAME_TOO_LONG
+        dispatches = await self._dispatches(visit)
+        choice = choose(visit.agents, visit.room, dispatches)
+        if choice is None:
+            logger.debug(
+                "no VoiceAgent wants room %r: of %d with this API key, no rule matches its name "
+                "or its dispatches %s",
+                visit.room,
+                len(visit.agents),
+                sorted(dispatches),
+            )
+            return Outcome.UNWANTED
+        if not await self._is_true(visit, choice.agent, caller_needed=again):
+            return Outcome.IGNORED
+        key = self._free_key(visit, choice.agent)
+        metadata = dispatches.get(choice.claim.dispatch, "")
+        if await self._create(key, choice, visit, metadata):
+            self.notices.contested(visit.room, choice)
+            return Outcome.CREATED
+        if not caller:
+            return Outcome.EXISTS
+        # Another gateway made it, and our watch is a moment behind: read it, and decide with it.
+        self.directory.see_session(await self.kube.get(VOICE_SESSIONS, *key))
+        return await self._joined(visit)
+
+    def _free_key(self, visit: Visit, agent: Agent) -> Key:
+        names = (session_name(visit.sid, attempt) for attempt in count(1))
+        keys = ((agent.key[0], name) for name in names)
+        return next(key for key in keys if not self.directory.has_session(key))
+
+    async def _create(self, key: Key, choice: Choice, visit: Visit, metadata: str) -> bool:
+        """Create a session; False when it is there already."""
+        body = build_session(key[1], choice.agent, visit.room, visit.sid, metadata)
+        try:
+            raw = await self.kube.create(VOICE_SESSIONS, key[0], body)
+        except Conflict:
+            return False
+        except (Refused, NotFound) as error:
+            self.notices.refused(visit.room, choice.agent, error)
+            raise
+        # So that the next event of the room finds it, even before the watch tells.
+        self.directory.see_session(raw)
+        return True
+
+    async def _dispatches(self, visit: Visit) -> dict[str, str]:
+        """Return the agent names that the room's dispatches ask for, each with its metadata.
+
+        LiveKit is only asked when a rule needs the answer. Of VoiceAgents that reach it by several
+        URLs one that works is enough.
+        """
+        askers = {one.livekit.url: one for one in visit.agents if one.rules.agent_names}
+        answers = await asyncio.gather(
+            *(self._rooms_of(agent).dispatches(visit.room) for agent in askers.values()),
+            return_exceptions=True,
+        )
+        dispatches: dict[str, str] = {}
+        failures: list[BaseException] = []
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                failures.append(answer)
+            else:
+                dispatches |= answer
+        if failures and len(failures) == len(answers):
+            raise failures[0]
+        return dispatches
+
+    async def _is_true(self, visit: Visit, agent: Agent, caller_needed: bool) -> bool:
+        """Ask LiveKit about what the event says, where it may not be so any more."""
+        if not caller_needed and self.clock() - visit.created_at < _LATE:
+            return True
+        room = await self._rooms_of(agent).look(visit.room)
+        return room.sid == visit.sid and (bool(room.callers) or not caller_needed)
+
+    def _rooms_of(self, agent: Agent) -> Rooms:
+        credentials = self.keyring.credentials_of(agent)
+        if credentials is None:
+            raise Unavailable(f"the Secret of VoiceAgent {'/'.join(agent.key)} was just taken away")
+        return self.rooms(credentials)

@@ -1,0 +1,39 @@
+"""LiveKit's rooms in memory."""
+
+from voicepod.livekit.credentials import Credentials
+from voicepod.livekit.errors import LiveKitError
+from voicepod.livekit.rooms import Room, Rooms
+
+
+class FakeLiveKit:
+    """Servers by their URL; each holds the rooms and dispatches that a test puts there."""
+
+    def __init__(self) -> None:
+        self.rooms: dict[str, Room] = {}
+        self.dispatches: dict[str, dict[str, str]] = {}
+        self.faults: dict[str, LiveKitError] = {}
+        """By URL: what every request to it raises."""
+        self.asked: list[str] = []
+
+    def __call__(self, credentials: Credentials) -> Rooms:
+        """Return the rooms of a project, as ``Rooms`` does."""
+        return _FakeRooms(self, credentials)
+
+
+class _FakeRooms(Rooms):
+    def __init__(self, server: FakeLiveKit, credentials: Credentials) -> None:
+        self._server = server
+        self._credentials = credentials
+
+    async def look(self, name: str) -> Room:
+        self._ask_server("look")
+        return self._server.rooms.get(name, Room(name))
+
+    async def dispatches(self, name: str) -> dict[str, str]:
+        self._ask_server("dispatches")
+        return self._server.dispatches.get(name, {})
+
+    def _ask_server(self, method: str) -> None:
+        self._server.asked.append(method)
+        if fault := self._server.faults.get(self._credentials.url):
+            raise fault

@@ -1,0 +1,177 @@
+"""The gateway's real code between an API server and a LiveKit in memory."""
+
+import base64
+import hashlib
+import io
+import itertools
+import json
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import jwt
+from aiohttp.test_utils import TestClient, TestServer
+
+from tests.support.fake_kube import Call, FakeKube, put_secret
+from tests.support.fake_livekit import FakeLiveKit
+from voicepod.api.names import ANNOTATION_ROOM_CHANGED
+from voicepod.gateway.directory import Directory
+from voicepod.gateway.http import Webhooks, create_app
+from voicepod.gateway.keyring import Keyring
+from voicepod.gateway.metrics import Metrics
+from voicepod.gateway.notices import Notices
+from voicepod.gateway.reception import Reception
+from voicepod.kube.client import VOICE_AGENTS, VOICE_SESSIONS, Object
+from voicepod.kube.events import Events, Note, Regarding
+from voicepod.livekit.credentials import Credentials
+
+OURS = Credentials("ws://livekit", "our-key", "our-secret-of-at-least-32-characters")
+THEIRS = Credentials("ws://livekit", "their-key", "their-secret-of-at-least-32-characters")
+
+Answer = tuple[int, dict[str, Any]]
+
+
+class NotedEvents(Events):
+    """Keeps what is posted."""
+
+    def __init__(self, kube: FakeKube) -> None:
+        super().__init__(kube, "test", lambda: datetime.now(UTC))
+        self.notes: list[tuple[str, Note]] = []
+
+    def post(self, about: Regarding, note: Note) -> None:
+        self.notes.append((f"{about.namespace}/{about.name}", note))
+
+
+class Stage:
+    """One gateway and its surroundings."""
+
+    def __init__(self) -> None:
+        self.now = time.time()
+        self.kube = FakeKube()
+        self.livekit = FakeLiveKit()
+        self.directory = Directory()
+        self.directory.filled = True
+        self.events = NotedEvents(self.kube)
+        self.metrics = Metrics()
+        self.keyring = Keyring(self.kube, self.directory, lambda: self.now)
+        reception = Reception(
+            self.kube,
+            self.directory,
+            self.keyring,
+            self.livekit,
+            Notices(self.events),
+            lambda: self.now,
+        )
+        self.webhooks = Webhooks(self.directory, self.keyring, reception, self.metrics)
+        self.client = TestClient(TestServer(create_app(self.webhooks)))
+        self.kube.watch(
+            VOICE_AGENTS, lambda type_, raw: self.directory.see_agent(raw, type_ == "DELETED")
+        )
+        self.kube.watch(
+            VOICE_SESSIONS, lambda type_, raw: self.directory.see_session(raw, type_ == "DELETED")
+        )
+        self._ids = itertools.count(1)
+
+    def add_agent(
+        self,
+        name: str = "ada",
+        *rooms: dict[str, str],
+        namespace: str = "voice",
+        credentials: Credentials = OURS,
+        created: str = "2026-01-01T00:00:00Z",
+    ) -> None:
+        """Make a VoiceAgent, and the Secret it names; by default it wants every room."""
+        put_secret(
+            self.kube,
+            namespace,
+            f"{name}-keys",
+            LIVEKIT_API_KEY=credentials.key,
+            LIVEKIT_API_SECRET=credentials.secret,
+        )
+        spec = {
+            "livekit": {
+                "url": credentials.url,
+                "credentialsSecretRef": {"name": f"{name}-keys"},
+            },
+            "template": {"spec": {"containers": [{"name": "agent"}]}},
+            "rooms": list(rooms) or [{"regex": ".*"}],
+        }
+        metadata = {"name": name, "creationTimestamp": created}
+        self.kube.put(VOICE_AGENTS, namespace, {"metadata": metadata, "spec": spec})
+
+    def add_session(
+        self, name: str = "by-hand", room: str = "lobby", sid: str = "", agent: str = "ada"
+    ) -> None:
+        """Make a VoiceSession as somebody does with kubectl."""
+        spec = {"agentRef": {"name": agent}, "room": room, "roomSid": sid}
+        self.kube.put(VOICE_SESSIONS, "voice", {"metadata": {"name": name}, "spec": spec})
+
+    def set_status(self, phase: str, caller_there: bool = False, **status: Any) -> None:
+        """Have the operator write a status to the latest session."""
+        session = self.sessions()[-1]
+        times = {"caller": "2026-01-01T00:00:00.000Z"} if caller_there else {}
+        session["status"] = {"phase": phase, "times": times, **status}
+        self.kube.put(VOICE_SESSIONS, session["metadata"]["namespace"], session)
+
+    def sessions(self) -> list[Object]:
+        """Return all VoiceSessions."""
+        return self.kube.objects(VOICE_SESSIONS)
+
+    def session_writes(self) -> list[Call]:
+        """Return all requests that were to change a VoiceSession."""
+        return [call for call in self.kube.writes() if call.plural == "voicesessions"]
+
+    def touched_for(self) -> list[str]:
+        """Return for each VoiceSession the id of the event it was last touched for."""
+        return [
+            session["metadata"].get("annotations", {}).get(ANNOTATION_ROOM_CHANGED, "")
+            for session in self.sessions()
+        ]
+
+    async def send(
+        self,
+        event: str,
+        room: str = "lobby",
+        sid: str = "RM_1",
+        kind: str = "STANDARD",
+        credentials: Credentials = OURS,
+        age: float = 0,
+        id_: str = "",
+    ) -> Answer:
+        """Send a webhook as LiveKit does."""
+        body: dict[str, Any] = {
+            "event": event,
+            "room": {"sid": sid, "name": room},
+            "id": id_ or f"EV_{next(self._ids)}",
+            "createdAt": str(int(self.now - age)),
+        }
+        if event.startswith("participant"):
+            body["participant"] = {"sid": "PA_1", "identity": "bob", "kind": kind}
+        raw = json.dumps(body).encode()
+        return await self.post(raw, sign(raw, credentials))
+
+    async def post(self, body: bytes, authorization: str | None) -> Answer:
+        """POST something to the webhook's path."""
+        headers = {"Content-Type": "application/webhook+json"}
+        if authorization is not None:
+            headers["Authorization"] = authorization
+        data = io.BytesIO(body)
+        async with self.client.post("/livekit/webhook", data=data, headers=headers) as response:
+            return response.status, await response.json()
+
+    def count(self, event: str, outcome: str) -> float:
+        """Return how many webhooks were counted so."""
+        labels = {"event": event, "outcome": outcome}
+        return (
+            self.metrics.registry.get_sample_value("voicepod_gateway_webhooks_total", labels) or 0.0
+        )
+
+
+def sign(body: bytes, credentials: Credentials = OURS) -> str:
+    """Return the Authorization header of a webhook."""
+    claims = {
+        "iss": credentials.key,
+        "exp": int(time.time()) + 300,
+        "sha256": base64.b64encode(hashlib.sha256(body).digest()).decode(),
+    }
+    return jwt.encode(claims, credentials.secret, algorithm="HS256")
