@@ -1,0 +1,307 @@
+"""A caller: joins a room as a browser would, speaks, and listens to what the agent says.
+
+The demo, the cluster tests and the benches call by it. What happens is kept as wall-clock times
+(unix seconds), so that a call and the ledger of its session can be laid side by side::
+
+    async with asyncio.timeout(30), Caller(url, join_token(key, secret, room, "robert")) as caller:
+        greeted = await caller.heard_speech()
+        await caller.heard_silence(after=greeted)
+        asked = await caller.say(SPEECH / "hours.wav")
+        answered = await caller.heard_speech(after=asked)
+
+The awaitables have no time limit of their own. They raise ConnectionError when the room is gone.
+"""
+
+import asyncio
+import time
+import wave
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+import numpy as np
+from livekit import api, rtc
+
+SPEECH = Path(__file__).parent / "speech"
+"""Recordings of what a caller says, mono and 16 bit; `record.sh` there makes them."""
+
+# What is sent and kept: enough for a voice. WebRTC itself runs at 48 kHz, and converts.
+_RATE = 24000
+_FRAME_SECONDS = 0.02
+
+# Where silence ends, as root mean square of 16 bit samples: a line that carries nothing arrives
+# with less than 5, espeak-ng's voice with 1000 to 5000, its softest consonants with about 100.
+_LOUD = 200
+
+# Pauses between two sentences of espeak-ng last up to 0.5 s.
+_PAUSE = 0.8
+
+# A starved livekit-server answers a join with "could not find any available nodes" until its
+# statistics, which it renews every few seconds, look better again.
+_JOIN_PATIENCE = 15.0
+_JOIN_RETRY = 0.5
+
+T = TypeVar("T")
+
+
+def join_token(api_key: str, api_secret: str, room: str, identity: str) -> str:
+    """Sign a token that joins `room` as `identity`."""
+    grants = api.VideoGrants(room_join=True, room=room)
+    token = api.AccessToken(api_key, api_secret).with_identity(identity).with_grants(grants)
+    return token.to_jwt()
+
+
+@dataclass
+class Utterance:
+    """A stretch of speech; `end` is None while it goes on, then the end of its last loud frame."""
+
+    start: float
+    end: float | None = None
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of the transcript, from LiveKit's text streams."""
+
+    identity: str
+    text: str
+    at: float
+
+
+class Ear:
+    """Tells speech from silence by loudness alone, and keeps all that it hears."""
+
+    def __init__(self) -> None:
+        self.utterances: list[Utterance] = []
+        self.samples = bytearray()
+        self._loud_until = 0.0
+
+    def hear(self, frame: bytes, at: float) -> None:
+        """Take a frame of 16 bit mono samples which arrived at the time `at`."""
+        self.samples += frame
+        samples = np.frombuffer(frame, dtype=np.int16).astype(np.float64)
+        speaking = bool(self.utterances) and self.utterances[-1].end is None
+        if np.sqrt(np.mean(samples**2)) >= _LOUD:
+            self._loud_until = at
+            if not speaking:
+                self.utterances.append(Utterance(start=at))
+        elif speaking and at - self._loud_until >= _PAUSE:
+            self.line_ended()
+
+    def line_ended(self) -> None:
+        """End the utterance, as no more of it comes."""
+        if self.utterances and self.utterances[-1].end is None:
+            self.utterances[-1].end = self._loud_until
+
+
+class Microphone:
+    """Sends sound without a break, silence included, as a real microphone does.
+
+    Agents wait for silence to know that it is their turn, so a line that merely stops won't do.
+    """
+
+    def __init__(self) -> None:
+        # A short queue: what is said now is heard 40 ms later.
+        self._source = rtc.AudioSource(_RATE, num_channels=1, queue_size_ms=40)
+        self.track = rtc.LocalAudioTrack.create_audio_track("microphone", self._source)
+        self._pending: list[rtc.AudioFrame] = []
+        self._spoken = asyncio.Event()
+        self._on = True
+
+    async def run(self) -> None:
+        """Send what is pending, else silence, until turned off."""
+        silence = rtc.AudioFrame.create(_RATE, 1, int(_RATE * _FRAME_SECONDS))
+        while self._on:
+            frame = self._pending.pop(0) if self._pending else silence
+            # Returns when the queue has room: that keeps the pace.
+            await self._source.capture_frame(frame)
+            if not self._pending:
+                self._spoken.set()
+
+    def turn_off(self) -> None:
+        """End `run` after the frame that it is about to send."""
+        self._on = False
+
+    async def play(self, recording: Path) -> None:
+        """Speak a WAV file, and return when its last sample is out."""
+        with wave.open(str(recording)) as file:
+            rate, sound = file.getframerate(), file.readframes(file.getnframes())
+        resampler = rtc.AudioResampler(rate, _RATE)
+        self._pending += [*resampler.push(bytearray(sound)), *resampler.flush()]
+        self._spoken.clear()
+        await self._spoken.wait()
+
+
+class Caller:
+    """One caller in one room; see the module's docstring for how a call goes."""
+
+    def __init__(self, url: str, token: str) -> None:
+        """Prepare to join, at `url` (ws://…), the room that the token is for."""
+        self._url = url
+        self._token = token
+        self._room = rtc.Room()
+        self._ear = Ear()
+        self._microphone = Microphone()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._news = asyncio.Event()
+        self._over = False
+        self.dialed = 0.0
+        """When the join began."""
+        self.joined = 0.0
+        """When the room let the caller in."""
+        self.agent_tracks: list[float] = []
+        """When an agent's audio track was there to be heard; a replaced agent adds one more."""
+        self.transcript: list[Line] = []
+        """What both sides said, as the agent wrote it down."""
+
+    async def __aenter__(self) -> Self:
+        """Join the room and turn the microphone on; raises rtc.ConnectError if not let in."""
+        self.dialed = time.time()
+        await self._connect()
+        self.joined = time.time()
+        # At once: LiveKit tells the others of a participant without a track only 3 s later.
+        options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
+        await self._room.local_participant.publish_track(self._microphone.track, options)
+        self._speaking = asyncio.create_task(self._microphone.run())
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.leave()
+
+    @property
+    def utterances(self) -> list[Utterance]:
+        """All that was heard of the agent, oldest first."""
+        return self._ear.utterances
+
+    async def agent_track(self) -> float:
+        """Wait for the agent's audio track, and say when it came."""
+        return await self._until(lambda: next(iter(self.agent_tracks), None))
+
+    async def heard_speech(self, after: float = 0.0) -> float:
+        """Wait until the agent begins to speak after the time `after`, and say when it did."""
+        return await self._until(
+            lambda: next((u.start for u in self.utterances if u.start > after), None)
+        )
+
+    async def heard_silence(self, after: float = 0.0) -> float:
+        """Wait until the agent has spoken after the time `after` and is done; say when it was."""
+        return await self._until(
+            lambda: next((u.end for u in self.utterances if u.end and u.end > after), None)
+        )
+
+    async def read(self, words: str, after: float = 0.0) -> Line:
+        """Wait for a line of the transcript that has `words` in it, in whatever case."""
+        return await self._until(
+            lambda: next(
+                (
+                    line
+                    for line in self.transcript
+                    if line.at > after and words.lower() in line.text.lower()
+                ),
+                None,
+            )
+        )
+
+    async def say(self, recording: Path) -> float:
+        """Speak a WAV file, and say when the last of it was spoken."""
+        await self._microphone.play(recording)
+        return time.time()
+
+    async def send_chat(self, text: str) -> float:
+        """Type `text` to the agent instead of speaking; say when it was sent."""
+        await self._room.local_participant.send_text(text, topic="lk.chat")
+        return time.time()
+
+    def save(self, path: Path) -> None:
+        """Write all that the agent's tracks carried, pauses included, to a WAV file."""
+        with wave.open(str(path), "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(_RATE)
+            file.writeframes(self._ear.samples)
+
+    async def leave(self) -> None:
+        """Hang up; the context's end does it too, and twice does no harm."""
+        # The room goes last: a frame that is sent meanwhile would never be taken.
+        self._microphone.turn_off()
+        await self._speaking
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._room.disconnect()
+
+    async def _connect(self) -> None:
+        give_up = time.monotonic() + _JOIN_PATIENCE
+        while True:
+            room = self._room = rtc.Room()
+            room.on("track_subscribed", self._on_track)
+            room.on("disconnected", self._on_disconnected)
+            room.register_text_stream_handler("lk.transcription", self._on_transcription)
+            try:
+                return await room.connect(self._url, self._token)
+            except rtc.ConnectError:
+                if time.monotonic() > give_up:
+                    raise
+                await asyncio.sleep(_JOIN_RETRY)
+
+    def _on_track(
+        self,
+        track: rtc.Track,
+        publication: rtc.RemoteTrackPublication,
+        participant: rtc.RemoteParticipant,
+    ) -> None:
+        agent = participant.kind == rtc.ParticipantKind.PARTICIPANT_KIND_AGENT
+        if agent and track.kind == rtc.TrackKind.KIND_AUDIO:
+            self.agent_tracks.append(time.time())
+            self._news.set()
+            self._spawn(self._listen(track))
+
+    async def _listen(self, track: rtc.Track) -> None:
+        stream = rtc.AudioStream.from_track(
+            track=track, sample_rate=_RATE, frame_size_ms=int(_FRAME_SECONDS * 1000)
+        )
+        try:
+            async for event in stream:
+                self._ear.hear(bytes(event.frame.data), time.time())
+                self._news.set()
+        finally:
+            await stream.aclose()
+            self._ear.line_ended()
+            self._news.set()
+
+    def _on_transcription(self, reader: rtc.TextStreamReader, identity: str) -> None:
+        self._spawn(self._write_down(reader, identity))
+
+    async def _write_down(self, reader: rtc.TextStreamReader, identity: str) -> None:
+        try:
+            text = await reader.read_all()
+        except rtc.StreamError:
+            return  # The one who wrote has left in the middle of the line.
+        # What the agent makes of the caller's words comes as guesses first.
+        if (reader.info.attributes or {}).get("lk.transcription_final") == "true":
+            self.transcript.append(Line(identity, text, time.time()))
+            self._news.set()
+
+    def _on_disconnected(self, reason: rtc.DisconnectReason.ValueType) -> None:
+        self._over = True
+        self._news.set()
+
+    async def _until(self, find: Callable[[], T | None]) -> T:
+        while (found := find()) is None:
+            if self._over:
+                raise ConnectionError("the room is gone")
+            self._news.clear()
+            await self._news.wait()
+        return found
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
