@@ -56,6 +56,11 @@ class FakeKube(Kube):
         """Return all objects of a kind, without a request being seen."""
         return copy.deepcopy(list(self._kind(resource).values()))
 
+    @property
+    def version(self) -> str:
+        """The resourceVersion of the latest change."""
+        return str(self._version)
+
     def writes(self) -> list[Call]:
         """Return the requests that were to change something."""
         return [call for call in self.calls if call.verb not in ("get", "list")]

@@ -1,7 +1,6 @@
 """``watching`` against an API server of a few lines: kopf is real, and so are HTTP and signals."""
 
 import asyncio
-import json
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -10,102 +9,36 @@ from typing import Any
 
 import kopf
 import pytest
-import yaml
-from aiohttp import web
 
+from tests.support.api_server import ApiServer, serve
+from tests.support.fake_kube import FakeKube
 from voicepod.api.names import API_VERSION, GROUP, SESSIONS, VERSION
+from voicepod.kube.client import VOICE_SESSIONS
 from voicepod.kube.watch import watching
 
 pytestmark = pytest.mark.unit
 
-
-def session(name: str) -> dict[str, Any]:
-    return {
-        "apiVersion": API_VERSION,
-        "kind": "VoiceSession",
-        "metadata": {"name": name, "namespace": "voice", "uid": name, "resourceVersion": "1"},
-        "spec": {},
-    }
+Seen = asyncio.Queue[tuple[str | None, str]]
 
 
-class ApiServer:
-    """One VoiceSession in its list, and whatever ``tell`` says in its watch."""
-
-    def __init__(self) -> None:
-        self.paths: list[str] = []
-        self.writes: list[str] = []
-        self._told: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-
-    def tell(self, type_: str, name: str) -> None:
-        self._told.put_nowait({"type": type_, "object": session(name)})
-
-    def fail(self, message: str) -> None:
-        status = {"kind": "Status", "code": 500, "message": message}
-        self._told.put_nowait({"type": "ERROR", "object": status})
-
-    async def answer(self, request: web.Request) -> web.StreamResponse:
-        if request.method != "GET":
-            self.writes.append(f"{request.method} {request.path}")
-        if request.query.get("watch"):
-            return await self._watch(request)
-        match request.path:
-            case "/api":
-                return web.json_response({"versions": ["v1"]})
-            case "/api/v1":
-                return web.json_response(
-                    {"resources": [_kind("namespaces", "Namespace"), _kind("events", "Event")]}
-                )
-            case "/apis":
-                version = {"version": VERSION}
-                group = {"name": GROUP, "versions": [version], "preferredVersion": version}
-                return web.json_response({"groups": [group]})
-            case path if path == f"/apis/{API_VERSION}":
-                return web.json_response({"resources": [_kind(SESSIONS, "VoiceSession")]})
-            case path if path.endswith(f"/{SESSIONS}"):
-                self.paths.append(path)
-                return web.json_response(
-                    {"metadata": {"resourceVersion": "1"}, "items": [session("listed")]}
-                )
-        raise web.HTTPNotFound
-
-    async def _watch(self, request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse()
-        await response.prepare(request)
-        while True:
-            event = await self._told.get()
-            await response.write(json.dumps(event).encode() + b"\n")
-
-
-def _kind(plural: str, kind: str) -> dict[str, Any]:
-    return {
-        "name": plural,
-        "singularName": kind.lower(),
-        "kind": kind,
-        "namespaced": True,
-        "verbs": ["list", "watch", "patch"],
-    }
+def put_session(kube: FakeKube, name: str, namespace: str = "voice") -> None:
+    body = {"apiVersion": API_VERSION, "kind": "VoiceSession", "metadata": {"name": name}}
+    kube.put(VOICE_SESSIONS, namespace, body)
 
 
 @pytest.fixture
-async def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ApiServer]:
-    server = ApiServer()
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", server.answer)
-    runner = web.AppRunner(app, handler_cancellation=True)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    host, port = runner.addresses[0]
-    config = {
-        "current-context": "test",
-        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
-        "clusters": [{"name": "test", "cluster": {"server": f"http://{host}:{port}"}}],
-        "users": [{"name": "test", "user": {}}],
-    }
-    (tmp_path / "config").write_text(yaml.safe_dump(config))
-    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
-    yield server
-    await runner.cleanup()
+async def kube() -> FakeKube:
+    return FakeKube()
+
+
+@pytest.fixture
+async def api(
+    kube: FakeKube, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[ApiServer]:
+    api = ApiServer(kube)
+    put_session(kube, "listed")
+    async with serve(api, tmp_path, monkeypatch):
+        yield api
 
 
 @pytest.fixture
@@ -114,8 +47,8 @@ def registry() -> kopf.OperatorRegistry:
 
 
 @pytest.fixture
-def seen(registry: kopf.OperatorRegistry) -> asyncio.Queue[tuple[str | None, str]]:
-    events: asyncio.Queue[tuple[str | None, str]] = asyncio.Queue()
+def seen(registry: kopf.OperatorRegistry) -> Seen:
+    events: Seen = asyncio.Queue()
 
     @kopf.on.event(GROUP, VERSION, SESSIONS, registry=registry)
     async def see(event: kopf.RawEvent, name: str, **_: Any) -> None:
@@ -125,43 +58,46 @@ def seen(registry: kopf.OperatorRegistry) -> asyncio.Queue[tuple[str | None, str
 
 
 async def test_handlers_get_what_is_listed_and_what_changes_and_nothing_is_written(
-    api: ApiServer, registry: kopf.OperatorRegistry, seen: asyncio.Queue[tuple[str | None, str]]
+    api: ApiServer, kube: FakeKube, registry: kopf.OperatorRegistry, seen: Seen
 ) -> None:
     async with watching(registry, []):
         assert await seen.get() == (None, "listed")
-        api.tell("ADDED", "new")
+        put_session(kube, "new")
         assert await seen.get() == ("ADDED", "new")
-        api.tell("DELETED", "new")
+        kube.remove(VOICE_SESSIONS, "voice", "new")
         assert await seen.get() == ("DELETED", "new")
-    assert api.paths == [f"/apis/{API_VERSION}/{SESSIONS}"]
-    assert api.writes == []
+    assert set(api.requests) == {f"GET /apis/{API_VERSION}/{SESSIONS}"}
 
 
 async def test_only_the_given_namespaces_are_watched(
-    api: ApiServer, registry: kopf.OperatorRegistry, seen: asyncio.Queue[tuple[str | None, str]]
+    api: ApiServer, kube: FakeKube, registry: kopf.OperatorRegistry, seen: Seen
 ) -> None:
+    put_session(kube, "foreign", namespace="another")
     async with watching(registry, ["voice"]):
-        await seen.get()
-    assert api.paths == [f"/apis/{API_VERSION}/namespaces/voice/{SESSIONS}"]
+        assert await seen.get() == (None, "listed")
+        put_session(kube, "new")
+        assert await seen.get() == ("ADDED", "new")
+    assert set(api.requests) == {f"GET /apis/{API_VERSION}/namespaces/voice/{SESSIONS}"}
 
 
+@pytest.mark.usefixtures("api")
 async def test_a_signal_is_told_and_ends_neither_the_watches_nor_other_tasks(
-    api: ApiServer, registry: kopf.OperatorRegistry, seen: asyncio.Queue[tuple[str | None, str]]
+    kube: FakeKube, registry: kopf.OperatorRegistry, seen: Seen
 ) -> None:
     async with watching(registry, []) as stop:
         await seen.get()
         other = asyncio.create_task(asyncio.Event().wait())
         os.kill(os.getpid(), signal.SIGTERM)
         await stop.wait()
-        api.tell("ADDED", "later")
+        put_session(kube, "later")
         assert await seen.get() == ("ADDED", "later")
-        assert not other.done()
-        other.cancel()
+    assert not other.done()
+    other.cancel()
 
 
 @pytest.mark.usefixtures("api")
 async def test_an_error_of_the_body_stops_the_watches(
-    registry: kopf.OperatorRegistry, seen: asyncio.Queue[tuple[str | None, str]]
+    registry: kopf.OperatorRegistry, seen: Seen
 ) -> None:
     async def run() -> None:
         async with watching(registry, []):
@@ -175,7 +111,7 @@ async def test_an_error_of_the_body_stops_the_watches(
 
 
 async def test_a_watch_that_fails_for_good_ends_the_body(
-    api: ApiServer, registry: kopf.OperatorRegistry, seen: asyncio.Queue[tuple[str | None, str]]
+    api: ApiServer, registry: kopf.OperatorRegistry, seen: Seen
 ) -> None:
     async def run() -> None:
         async with watching(registry, []):

@@ -1,0 +1,157 @@
+"""``FakeKube`` over HTTP: for the real client and for kopf's real watches."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import yaml
+from aiohttp import web
+from kubernetes.aio.config import kube_config
+
+from tests.support.fake_kube import FakeKube
+from voicepod.api.names import API_VERSION, GROUP, VERSION
+from voicepod.kube.client import EVENTS, SECRETS, VOICE_AGENTS, VOICE_SESSIONS, Object, Resource
+from voicepod.kube.errors import Conflict, KubeError, NotFound
+
+_SERVED: Final = {r.plural: r for r in (VOICE_AGENTS, VOICE_SESSIONS, SECRETS, EVENTS)}
+
+
+class ApiServer:
+    """What kopf and ``Kube`` need of an API server, and nothing more."""
+
+    def __init__(self, kube: FakeKube) -> None:
+        self.kube = kube
+        self.requests: list[str] = []
+        """Method and path of each request, without those that find out which kinds there are."""
+        self._history: list[tuple[str, str, Object]] = []
+        """Plural, type and object of each change."""
+        self._told = asyncio.Condition()
+        self._changes: set[asyncio.Task[None]] = set()
+        for resource in _SERVED.values():
+            kube.watch(resource, partial(self._change, resource.plural))
+
+    def fail(self, message: str) -> None:
+        """Have all watches end with an error."""
+        self._change("", "ERROR", {"kind": "Status", "code": 500, "message": message})
+
+    def _change(self, plural: str, type_: str, item: Object) -> None:
+        self._history.append((plural, type_, item))
+        task = asyncio.get_running_loop().create_task(self._tell())
+        self._changes.add(task)
+        task.add_done_callback(self._changes.discard)
+
+    async def _tell(self) -> None:
+        async with self._told:
+            self._told.notify_all()
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        """Answer any request."""
+        if found := _DISCOVERY.get(request.path):
+            return web.json_response(found)
+        self.requests.append(f"{request.method} {request.path}")
+        parts = request.path.strip("/").split("/")[2 if request.path.startswith("/api/") else 3 :]
+        namespace = None
+        if parts[0] == "namespaces" and len(parts) > 2:
+            namespace, parts = parts[1], parts[2:]
+        resource, name = _SERVED[parts[0]], "".join(parts[1:2])
+        if request.query.get("watch"):
+            return await self._watch(request, resource, namespace)
+        try:
+            return web.json_response(await self._serve(request, resource, namespace, name))
+        except KubeError as error:
+            status = {NotFound: 404, Conflict: 409}.get(type(error), 422)
+            return web.json_response({"message": str(error)}, status=status)
+
+    async def _serve(
+        self, request: web.Request, resource: Resource, namespace: str | None, name: str
+    ) -> Object:
+        place = namespace or ""
+        match request.method:
+            case "GET" if name:
+                return await self.kube.get(resource, place, name)
+            case "GET":
+                items = await self.kube.list_all(resource, namespace)
+                return {"metadata": {"resourceVersion": self.kube.version}, "items": items}
+            case "POST":
+                return await self.kube.create(resource, place, await request.json())
+            case "PATCH":
+                patch = json.loads(await request.read())
+                return await self.kube.patch(resource, place, name, patch)
+            case method:
+                raise AssertionError(f"nobody should {method} here")
+
+    async def _watch(
+        self, request: web.Request, resource: Resource, namespace: str | None
+    ) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        since, told = int(request.query["resourceVersion"]), 0
+        while True:
+            for plural, type_, item in self._history[told:]:
+                concerns = plural == resource.plural and _concerns(item, namespace, since)
+                if type_ == "ERROR" or concerns:
+                    line = json.dumps({"type": type_, "object": item})
+                    await response.write(line.encode() + b"\n")
+            told = len(self._history)
+            async with self._told:
+                await self._told.wait_for(lambda: len(self._history) > told)  # noqa: B023
+
+
+@asynccontextmanager
+async def serve(
+    server: ApiServer, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[None]:
+    """Serve, and have a kubeconfig in ``folder`` tell everybody where."""
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", server.answer)
+    # A watch ends with its client.
+    runner = web.AppRunner(app, handler_cancellation=True)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    host, port = runner.addresses[0]
+    config = {
+        "current-context": "test",
+        "contexts": [{"name": "test", "context": {"cluster": "test", "user": "test"}}],
+        "clusters": [{"name": "test", "cluster": {"server": f"http://{host}:{port}"}}],
+        "users": [{"name": "test", "user": {}}],
+    }
+    path = folder / "kubeconfig"
+    path.write_text(yaml.safe_dump(config))
+    monkeypatch.setenv("KUBECONFIG", str(path))
+    monkeypatch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(path))
+    yield
+    await runner.cleanup()
+
+
+def _concerns(item: Object, namespace: str | None, since: int) -> bool:
+    metadata = item["metadata"]
+    return int(metadata["resourceVersion"]) > since and namespace in (
+        None,
+        metadata["namespace"],
+    )
+
+
+def _kind(plural: str, kind: str) -> dict[str, Any]:
+    return {
+        "name": plural,
+        "singularName": kind.lower(),
+        "kind": kind,
+        "namespaced": True,
+        "verbs": ["list", "watch", "patch"],
+    }
+
+
+_VERSION: Final = {"version": VERSION}
+_DISCOVERY: Final[dict[str, Any]] = {
+    "/api": {"versions": ["v1"]},
+    "/api/v1": {"resources": [_kind("namespaces", "Namespace"), _kind("events", "Event")]},
+    "/apis": {"groups": [{"name": GROUP, "versions": [_VERSION], "preferredVersion": _VERSION}]},
+    f"/apis/{API_VERSION}": {
+        "resources": [_kind("voiceagents", "VoiceAgent"), _kind("voicesessions", "VoiceSession")]
+    },
+}
