@@ -152,9 +152,6 @@ class VoiceAgentStatus(Model):
     )
     active: int = Field(default=0, description="Sessions whose agent is in its room.")
     starting: int = Field(default=0, description="Sessions whose agent is on its way.")
-    template_hash: str = Field(
-        default="", description="Hash of what new pods are built from; live calls keep theirs."
-    )
     last_call: Time | None = Field(default=None, description="When a session last started.")
     conditions: list[Condition] = Field(
         default_factory=list,

@@ -45,6 +45,7 @@ class Reason(StrEnum):
     # How far the pod is.
     POD_STARTING = "PodStarting"
     POD_UNSCHEDULABLE = "PodUnschedulable"
+    CONTAINER_FAILED = "ContainerFailed"
     IMAGE_PULL_FAILED = "ImagePullFailed"
     AGENT_CRASHED = "AgentCrashed"
     AGENT_NOT_REGISTERED = "AgentNotRegistered"

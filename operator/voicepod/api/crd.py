@@ -7,7 +7,14 @@ from typing import Any
 import yaml
 
 from voicepod.api.agent import VoiceAgent
-from voicepod.api.names import AGENTS, GROUP, SESSIONS, VERSION
+from voicepod.api.names import (
+    AGENTS,
+    GROUP,
+    MAX_AGENT_NAME,
+    MAX_SESSION_NAME,
+    SESSIONS,
+    VERSION,
+)
 from voicepod.api.schema import structural_schema
 from voicepod.api.session import VoiceSession
 
@@ -21,11 +28,18 @@ def _crd(
     model: type[VoiceAgent] | type[VoiceSession],
     plural: str,
     short: str,
+    longest_name: int,
     columns: list[dict[str, Any]],
 ) -> dict[str, Any]:
     kind = model.__name__
     schema = structural_schema(model)
     schema["required"] = ["spec"]
+    schema["x-kubernetes-validations"] = [
+        {
+            "rule": f"size(self.metadata.name) <= {longest_name}",
+            "message": f"metadata.name must have at most {longest_name} characters",
+        }
+    ]
     # What a status lacks is unknown, not a default: the operator writes what it knows.
     schema["properties"]["status"].pop("default", None)
     return {
@@ -66,6 +80,7 @@ def voice_agent_crd() -> dict[str, Any]:
         VoiceAgent,
         AGENTS,
         "va",
+        MAX_AGENT_NAME,
         [
             _column("Ready", ".status.conditions[?(@.type=='Ready')].status"),
             _column("Active", ".status.active", "integer"),
@@ -83,6 +98,7 @@ def voice_session_crd() -> dict[str, Any]:
         VoiceSession,
         SESSIONS,
         "vs",
+        MAX_SESSION_NAME,
         [
             _column("Phase", ".status.phase"),
             _column("Reason", ".status.reason"),

@@ -21,15 +21,18 @@ MANAGED_BY: Final = "voicepod"
 ANNOTATION_GENERATION: Final = f"{GROUP}/generation"
 """On agent pods: the generation of the session's agent that this pod runs, from 1."""
 
-ANNOTATION_TEMPLATE_HASH: Final = f"{GROUP}/template-hash"
-"""On agent pods: the hash of everything the pod was built from."""
-
 ANNOTATION_ROOM: Final = f"{GROUP}/room"
 """On agent pods: the room's name as the user wrote it; a label could not hold it."""
 
 ANNOTATION_ROOM_CHANGED: Final = f"{GROUP}/room-changed"
 """On sessions: touched by the gateway when LiveKit says that the room changed. The value is the
 id of the event; what it says does not matter, the operator asks LiveKit what is true."""
+
+MAX_AGENT_NAME: Final = 63
+"""Names of agents and of sessions become values of labels, which hold 63 characters ..."""
+
+MAX_SESSION_NAME: Final = 56
+"""... and a session's pods are called like it, with a dash and a generation behind."""
 
 AGENT_CONTAINER: Final = "agent"
 """The container of the VoiceAgent's template that runs the user's agent."""

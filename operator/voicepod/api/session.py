@@ -9,6 +9,7 @@ from voicepod.api.agent import MAX_ROOM_NAME
 from voicepod.api.base import Model, Time
 from voicepod.api.conditions import Condition, Reason
 from voicepod.api.lifecycle import Lifecycle
+from voicepod.api.names import MAX_AGENT_NAME
 
 # LiveKit's own bound for a job's metadata is the size of a signal message; this is well below it.
 _MAX_METADATA = 65536
@@ -34,7 +35,9 @@ class Phase(StrEnum):
 class AgentRef(Model):
     """The VoiceAgent, in the same namespace."""
 
-    name: str = Field(min_length=1, max_length=63, description="Name of the VoiceAgent.")
+    name: str = Field(
+        min_length=1, max_length=MAX_AGENT_NAME, description="Name of the VoiceAgent."
+    )
 
 
 def _unchanged(field: str) -> JsonDict:

@@ -7,6 +7,7 @@ import jwt
 import pytest
 
 from voicepod.livekit.credentials import Credentials
+from voicepod.assignment.messages import Accepted
 from voicepod.livekit.tokens import join_token, room_token
 
 pytestmark = pytest.mark.unit
@@ -21,7 +22,9 @@ def claims(token: str) -> dict[str, Any]:
 
 def test_an_agent_joins_its_own_room_as_an_agent_and_may_do_nothing_else() -> None:
     token = claims(
-        join_token(CREDENTIALS, "a room", "agent-1", "Ada", "meta", {"lk.agent.name": "ada"})
+        join_token(
+            CREDENTIALS, "a room", Accepted("agent-1", "Ada", "meta", {"lk.agent.name": "ada"})
+        )
     )
     assert token["iss"] == "key"
     assert token["sub"] == "agent-1"
@@ -42,7 +45,7 @@ def test_an_agent_joins_its_own_room_as_an_agent_and_may_do_nothing_else() -> No
 
 
 def test_a_join_token_is_of_no_use_a_few_minutes_later() -> None:
-    token = claims(join_token(CREDENTIALS, "a room", "agent-1", "", "", {}))
+    token = claims(join_token(CREDENTIALS, "a room", Accepted("agent-1")))
     assert token["exp"] - token["nbf"] <= 300
 
 

@@ -1,0 +1,60 @@
+# Everything a developer or CI runs. `make` alone tells what there is.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PYTHONPATH := operator:.
+
+.PHONY: help
+help: ## Tell what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
+
+$(VENV)/.installed: requirements-dev.lock
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or later is missing: install python3"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "Python 3.11 or later is needed, this is $$($(PYTHON) --version)"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+		|| { echo "Python's venv module is missing: install python3-venv"; exit 1; }
+	@echo "installing the Python packages into $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --require-hashes -r requirements-dev.lock
+	@touch $@
+
+.PHONY: demo
+demo: $(VENV)/.installed ## A real call on a real cluster of this machine, from nothing
+	@$(BIN)/python -m local demo
+
+.PHONY: test
+test: $(VENV)/.installed ## All tests: unit, then those that need the cluster (brought up if it isn't there)
+	@$(BIN)/python -m local prepare
+	@$(BIN)/pytest
+
+.PHONY: test-unit
+test-unit: $(VENV)/.installed ## The tests that need nothing but Python
+	@$(BIN)/pytest -m unit
+
+.PHONY: check
+check: $(VENV)/.installed ## Format, lint, types, layers, generated files
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(MAKE) --no-print-directory generate
+	@git diff --exit-code -- crds charts docs || { echo "generated files were out of date: commit them"; exit 1; }
+
+.PHONY: generate
+generate: $(VENV)/.installed ## Write the CRDs, the chart's schema and the reference from the models
+	@$(BIN)/python -m voicepod.api.crd crds
+	@$(BIN)/python charts/generate.py
+
+.PHONY: lock
+lock: ## Resolve the pinned requirements anew (needs uv)
+	uv pip compile $(LOCK) pyproject.toml -o requirements.lock
+	uv pip compile $(LOCK) --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
+
+.PHONY: clean-cluster
+clean-cluster: $(VENV)/.installed ## Take the local cluster down; nothing of it is left
+	@$(BIN)/python -m local down

@@ -1,0 +1,1 @@
+"""Pure functions that build the objects which the operator creates."""

@@ -1,0 +1,207 @@
+"""The agent pod of one session: the user's template, the sidecar, and what keeps the pod safe.
+
+The user's container stays as it is. It only finds a LiveKit server on its own loopback, which is
+the sidecar.
+"""
+
+import copy
+import math
+from dataclasses import dataclass
+from typing import Any, Final
+
+from voicepod.api.names import (
+    AGENT_CONTAINER,
+    ANNOTATION_GENERATION,
+    ANNOTATION_ROOM,
+    API_VERSION,
+    LABEL_AGENT,
+    LABEL_MANAGED_BY,
+    LABEL_SESSION,
+    MANAGED_BY,
+    SIDECAR_CONTAINER,
+)
+from voicepod.assignment.ports import AGENT_PORT, OPERATOR_PORT
+
+Manifest = dict[str, Any]
+
+# What is left of the termination grace when the call has said goodbye: the agent's process and
+# the sidecar exit one after the other, in about a second each on an idle machine.
+_EXIT_MARGIN: Final = 10
+
+# The user that LiveKit's own images of agents run as. It must be a number: the kubelet cannot tell
+# whether a user given by name is root.
+_USER: Final = 10001
+
+# Keeps Karpenter and Cluster Autoscaler from removing the node under a live call.
+_DO_NOT_DISRUPT: Final = {
+    "karpenter.sh/do-not-disrupt": "true",
+    "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
+}
+
+# A dedicated agent runs one job: LiveKit's default of one idle process for each CPU would keep
+# memory that is never used, and so would models that the call may not need.
+_AGENT_DEFAULTS: Final = {"NUM_CPUS": "1", "LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE": "0"}
+
+
+@dataclass(frozen=True, slots=True)
+class Sidecar:
+    """What every sidecar is told, whichever pod it is in."""
+
+    image: str
+    operator_url: str
+    public_key: str
+    """Base64 of the raw Ed25519 key that assignments are verified with."""
+
+
+@dataclass(frozen=True, slots=True)
+class PodKeys:
+    """What is drawn at random for each pod, and of use in it alone."""
+
+    api_secret: str
+    """The agent signs with it towards the sidecar, which is on the pod's loopback."""
+    stop_key: str
+    """The kubelet's preStop hook shows it to the sidecar."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The session that a pod is for."""
+
+    namespace: str
+    name: str
+    uid: str
+    agent: str
+    room: str
+
+
+def pod_name(session: str, generation: int) -> str:
+    """Return the name of a session's pod: a generation has one pod, however often it is tried."""
+    return f"{session}-{generation}"
+
+
+def build_pod(
+    template: Manifest,
+    owner: Owner,
+    generation: int,
+    shutdown_grace: float,
+    sidecar: Sidecar,
+    keys: PodKeys,
+) -> Manifest:
+    """Return the manifest of a session's pod; ``shutdown_grace`` is in seconds."""
+    metadata = template.get("metadata", {})
+    spec = copy.deepcopy(template["spec"])
+    spec["restartPolicy"] = "Never"
+    spec["automountServiceAccountToken"] = False
+    spec["enableServiceLinks"] = False
+    spec["terminationGracePeriodSeconds"] = math.ceil(shutdown_grace) + _EXIT_MARGIN
+    spec["initContainers"] = [_sidecar(sidecar, keys), *spec.get("initContainers", [])]
+    for container in spec["containers"]:
+        if container["name"] == AGENT_CONTAINER:
+            _connect_agent(container, keys)
+    _restrict(spec)
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": pod_name(owner.name, generation),
+            "namespace": owner.namespace,
+            "labels": {
+                **metadata.get("labels", {}),
+                LABEL_MANAGED_BY: MANAGED_BY,
+                LABEL_AGENT: owner.agent,
+                LABEL_SESSION: owner.name,
+            },
+            "annotations": {
+                **metadata.get("annotations", {}),
+                **_DO_NOT_DISRUPT,
+                ANNOTATION_GENERATION: str(generation),
+                ANNOTATION_ROOM: owner.room,
+            },
+            "ownerReferences": [
+                {
+                    "apiVersion": API_VERSION,
+                    "kind": "VoiceSession",
+                    "name": owner.name,
+                    "uid": owner.uid,
+                    "controller": True,
+                }
+            ],
+        },
+        "spec": spec,
+    }
+
+
+def _sidecar(sidecar: Sidecar, keys: PodKeys) -> Manifest:
+    return {
+        "name": SIDECAR_CONTAINER,
+        "image": sidecar.image,
+        "args": ["sidecar"],
+        # A native sidecar: it is up before the agent and goes after it.
+        "restartPolicy": "Always",
+        "ports": [{"name": "voicepod", "containerPort": OPERATOR_PORT}],
+        "env": [
+            _from_field("VOICEPOD_POD_NAME", "metadata.name"),
+            _from_field("VOICEPOD_POD_NAMESPACE", "metadata.namespace"),
+            _from_field("VOICEPOD_POD_UID", "metadata.uid"),
+            {"name": "VOICEPOD_OPERATOR_URL", "value": sidecar.operator_url},
+            {"name": "VOICEPOD_OPERATOR_PUBLIC_KEY", "value": sidecar.public_key},
+            {"name": "VOICEPOD_STOP_KEY", "value": keys.stop_key},
+        ],
+        # Ready means that the agent has registered, and so the pod is ready then.
+        "readinessProbe": {
+            "httpGet": {"path": "/ready", "port": OPERATOR_PORT},
+            "periodSeconds": 1,
+        },
+        "resources": {
+            "requests": {"cpu": "10m", "memory": "48Mi"},
+            "limits": {"memory": "128Mi"},
+        },
+        "securityContext": {"readOnlyRootFilesystem": True, "runAsUser": _USER},
+    }
+
+
+def _connect_agent(container: Manifest, keys: PodKeys) -> None:
+    """Point the user's container at the sidecar, and tell the sidecar when it is to stop."""
+    forced = {
+        "LIVEKIT_URL": f"ws://127.0.0.1:{AGENT_PORT}",
+        "LIVEKIT_API_KEY": "voicepod",
+        "LIVEKIT_API_SECRET": keys.api_secret,
+    }
+    own = [entry for entry in container.get("env", []) if entry["name"] not in forced]
+    defaults = {
+        name: value
+        for name, value in _AGENT_DEFAULTS.items()
+        if not any(entry["name"] == name for entry in own)
+    }
+    container["env"] = [
+        *own,
+        *({"name": name, "value": value} for name, value in (defaults | forced).items()),
+    ]
+    container.setdefault("lifecycle", {}).setdefault(
+        "preStop",
+        {
+            "httpGet": {
+                "path": "/stopping",
+                "port": OPERATOR_PORT,
+                "httpHeaders": [{"name": "Authorization", "value": f"Bearer {keys.stop_key}"}],
+            }
+        },
+    )
+    # So that the last words of a crashed agent stand in the pod's status, and in the session's.
+    container.setdefault("terminationMessagePolicy", "FallbackToLogsOnError")
+
+
+def _restrict(spec: Manifest) -> None:
+    """Meet the restricted Pod Security Standard wherever the user's template says nothing else."""
+    pod = spec.setdefault("securityContext", {})
+    pod.setdefault("runAsNonRoot", True)
+    pod.setdefault("runAsUser", _USER)
+    pod.setdefault("seccompProfile", {"type": "RuntimeDefault"})
+    for container in [*spec["initContainers"], *spec["containers"]]:
+        context = container.setdefault("securityContext", {})
+        context.setdefault("allowPrivilegeEscalation", False)
+        context.setdefault("capabilities", {"drop": ["ALL"]})
+
+
+def _from_field(name: str, path: str) -> Manifest:
+    return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}

@@ -1,0 +1,53 @@
+"""The operator's HTTP port: hints of the sidecars, probes, metrics."""
+
+import json
+from collections.abc import Callable
+from typing import Final
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from voicepod.handlers.intake import Intake
+
+# A hint is two names.
+_MAX_BODY: Final = 1024
+
+
+def create_app(intake: Intake, ready: Callable[[], bool]) -> web.Application:
+    """Return the application; ``ready`` tells whether the operator knows what there is."""
+
+    async def hint(request: web.Request) -> web.Response:
+        # Whoever sends a hint makes the operator ask a pod it knows, and nothing else: what is
+        # true comes from the pod's own answer. So a hint needs no signature.
+        try:
+            body = json.loads(await request.read())
+            pod = str(body["namespace"]), str(body["pod"])
+        except (ValueError, KeyError, TypeError):
+            raise web.HTTPBadRequest(
+                text="a hint is an object with 'namespace' and 'pod'"
+            ) from None
+        if not intake.hint(pod):
+            raise web.HTTPNotFound(text="no session has this pod")
+        return web.Response(status=202)
+
+    async def healthz(_: web.Request) -> web.Response:
+        return web.Response(text="ok")
+
+    async def readyz(_: web.Request) -> web.Response:
+        if not ready():
+            raise web.HTTPServiceUnavailable(text="VoiceAgents and VoiceSessions are being listed")
+        return web.Response(text="ok")
+
+    async def metrics(_: web.Request) -> web.Response:
+        return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    app = web.Application(client_max_size=_MAX_BODY)
+    app.add_routes(
+        [
+            web.post("/hint", hint),
+            web.get("/healthz", healthz),
+            web.get("/readyz", readyz),
+            web.get("/metrics", metrics),
+        ]
+    )
+    return app

@@ -1,0 +1,105 @@
+"""Takes news over into the world, and enqueues what has to be reconciled because of it."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Final
+
+from voicepod.api.names import LABEL_SESSION
+from voicepod.kube.client import PODS, VOICE_AGENTS, VOICE_SESSIONS, Kube
+from voicepod.reconcile.loop import Item, Queue
+from voicepod.reconcile.objects import Json, Key, parse_agent, parse_pod, parse_session
+from voicepod.reconcile.world import World
+
+# Counts in a VoiceAgent's status are for people: one write a second is enough, however many calls
+# come and go.
+_COUNT_DELAY: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """The one way in for everything that the API server and the pods tell."""
+
+    world: World
+    queue: Queue
+
+    def agent(self, raw: Json, deleted: bool) -> None:
+        """Take over a VoiceAgent."""
+        agent = parse_agent(raw)
+        known = self.world.agents.get(agent.key)
+        if deleted:
+            self.world.drop_agent(agent.key)
+        else:
+            self.world.put_agent(agent)
+        if deleted or known is None or known.generation != agent.generation:
+            self.queue.add(Item("agent", agent.key))
+            self.sessions_of(agent.key)
+
+    def sessions_of(self, agent: Key) -> None:
+        """Have all unfinished sessions of a VoiceAgent reconciled."""
+        for record in self.world.sessions_of(agent):
+            if not record.status.phase.finished:
+                self.queue.add(Item("session", record.session.key))
+
+    def session(self, raw: Json, deleted: bool) -> None:
+        """Take over a VoiceSession."""
+        session = parse_session(raw)
+        if deleted:
+            self.world.drop_session(session.key)
+        else:
+            self.world.put_session(session)
+        self.queue.add(Item("session", session.key))
+        agent = session.key[0], session.spec.agent_ref.name
+        if agent in self.world.agents:
+            self.queue.add_after(Item("agent", agent), _COUNT_DELAY)
+
+    def pod(self, raw: Json, deleted: bool) -> None:
+        """Take over an agent pod."""
+        pod = parse_pod(raw)
+        if deleted:
+            self.world.drop_pod(pod.key, pod.uid)
+        else:
+            self.world.put_pod(pod)
+        self.queue.add(Item("session", pod.session))
+
+    def hint(self, pod: Key) -> bool:
+        """Have a pod asked what has happened; False when there is no such pod."""
+        known = self.world.pods.get(pod)
+        record = self.world.records.get(known.session) if known else None
+        if record is None:
+            return False
+        record.call_stale = True
+        self.queue.add(Item("session", record.session.key))
+        return True
+
+    async def fill(self, kube: Kube, namespaces: Collection[str]) -> None:
+        """List everything, and forget what was known before and is not there any more.
+
+        A watch that had to start anew never tells what vanished meanwhile. Raises an exception of
+        ``kube.errors``.
+        """
+        world = self.world
+        agents, sessions, pods = set(world.agents), set(world.records), dict(world.pods)
+        everywhere: list[str | None] = [None]
+        for namespace in list(namespaces) or everywhere:
+            for raw in await kube.list_all(VOICE_AGENTS, namespace):
+                self.agent(raw, deleted=False)
+                agents.discard(_key(raw))
+            for raw in await kube.list_all(VOICE_SESSIONS, namespace):
+                self.session(raw, deleted=False)
+                sessions.discard(_key(raw))
+            for raw in await kube.list_all(PODS, namespace, LABEL_SESSION):
+                self.pod(raw, deleted=False)
+                pods.pop(_key(raw), None)
+        for agent in agents:
+            world.drop_agent(agent)
+            self.sessions_of(agent)
+        for session in sessions:
+            world.drop_session(session)
+            self.queue.add(Item("session", session))
+        for key, pod in pods.items():
+            world.drop_pod(key, pod.uid)
+            self.queue.add(Item("session", pod.session))
+
+
+def _key(raw: Json) -> Key:
+    return raw["metadata"]["namespace"], raw["metadata"]["name"]

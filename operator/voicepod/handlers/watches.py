@@ -1,0 +1,27 @@
+"""What kopf's watches tell: an object changed, so take it over and have it reconciled."""
+
+from typing import Any
+
+import kopf
+
+from voicepod.api.names import AGENTS, GROUP, LABEL_SESSION, SESSIONS, VERSION
+from voicepod.handlers.intake import Intake
+
+
+def registry_for(intake: Intake) -> kopf.OperatorRegistry:
+    """Return the handlers of the operator's three watches."""
+    registry = kopf.OperatorRegistry()
+
+    @kopf.on.event(GROUP, VERSION, AGENTS, registry=registry)
+    async def agent_changed(event: Any, **_: Any) -> None:
+        intake.agent(event["object"], deleted=event["type"] == "DELETED")
+
+    @kopf.on.event(GROUP, VERSION, SESSIONS, registry=registry)
+    async def session_changed(event: Any, **_: Any) -> None:
+        intake.session(event["object"], deleted=event["type"] == "DELETED")
+
+    @kopf.on.event("", "v1", "pods", labels={LABEL_SESSION: kopf.PRESENT}, registry=registry)
+    async def pod_changed(event: Any, **_: Any) -> None:
+        intake.pod(event["object"], deleted=event["type"] == "DELETED")
+
+    return registry

@@ -1,0 +1,117 @@
+"""The operator's process: its parts, put together, and how it starts and stops."""
+
+import asyncio
+import contextlib
+import logging
+from datetime import UTC, datetime
+from typing import Final
+
+from aiohttp import web
+
+from voicepod.assignment.client import PodClient, pod_session
+from voicepod.builders.pod import Sidecar
+from voicepod.credentials import CredentialStore
+from voicepod.handlers.http import create_app
+from voicepod.handlers.intake import Intake
+from voicepod.handlers.watches import registry_for
+from voicepod.kube import client as kube_client
+from voicepod.kube.client import Kube
+from voicepod.kube.errors import KubeError
+from voicepod.kube.events import Events
+from voicepod.kube.watch import watching
+from voicepod.livekit import rooms
+from voicepod.observability import logs
+from voicepod.reconcile.actor import Actor
+from voicepod.reconcile.agents import AgentReconciler
+from voicepod.reconcile.loop import Loop, Queue
+from voicepod.reconcile.sessions import SessionReconciler
+from voicepod.reconcile.world import World
+from voicepod.settings import OperatorSettings
+from voicepod.signing_key import load_signer
+
+logger = logging.getLogger(__name__)
+
+# A watch that starts anew does not tell what was deleted meanwhile; a list of everything does.
+# It costs the API server little at this rate, and nothing urgent hangs on it.
+_RELIST: Final = 300.0
+
+# How long to wait until the API server, the CRDs or the rights are there, in seconds.
+_START_RETRY: Final = 2.0
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+async def run() -> None:
+    """Run the operator until SIGTERM or SIGINT."""
+    settings = OperatorSettings()
+    logs.configure(settings.log_level)
+    async with (
+        kube_client.connect() as kube,
+        pod_session() as pod_http,
+        rooms.client_session() as livekit_http,
+    ):
+        world, queue = World(), Queue()
+        intake = Intake(world, queue)
+        await _until_filled(intake, kube, settings)
+        signer = await load_signer(kube, settings.namespace, settings.signing_key_secret)
+        sidecar = Sidecar(settings.sidecar_image, settings.url, signer.public_key)
+        events = Events(kube, "voicepod-operator", _now)
+        credentials = CredentialStore(kube)
+        actor = Actor(
+            world, kube, PodClient(pod_http, signer), livekit_http, credentials, sidecar, _now
+        )
+        loop = Loop(
+            queue,
+            SessionReconciler(world, kube, actor, events, _now),
+            AgentReconciler(
+                world, kube, livekit_http, credentials, sidecar, events, _now, intake.sessions_of
+            ),
+        )
+        async with watching(registry_for(intake), settings.namespaces) as stop:
+            runner = web.AppRunner(create_app(intake, lambda: True), access_log=None)
+            await runner.setup()
+            await web.TCPSite(runner, port=settings.port).start()
+            tasks = [
+                asyncio.create_task(loop.run()),
+                asyncio.create_task(events.run()),
+                asyncio.create_task(_relist(intake, kube, settings)),
+            ]
+            logger.info("the operator is ready")
+            try:
+                await _first_of(stop, tasks)
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+                await runner.cleanup()
+
+
+async def _until_filled(intake: Intake, kube: Kube, settings: OperatorSettings) -> None:
+    while True:
+        try:
+            await intake.fill(kube, settings.namespaces)
+        except KubeError as error:
+            logger.warning("cannot list what there is: %s", error)
+            await asyncio.sleep(_START_RETRY)
+        else:
+            return
+
+
+async def _relist(intake: Intake, kube: Kube, settings: OperatorSettings) -> None:
+    while True:
+        await asyncio.sleep(_RELIST)
+        with contextlib.suppress(KubeError):
+            await intake.fill(kube, settings.namespaces)
+
+
+async def _first_of(stop: asyncio.Event, tasks: list[asyncio.Task[None]]) -> None:
+    """Wait until the operator is to stop, or one of its tasks has died, which is raised."""
+    waiting = asyncio.create_task(stop.wait())
+    try:
+        done, _ = await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        waiting.cancel()

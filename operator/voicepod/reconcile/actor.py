@@ -1,0 +1,232 @@
+"""Carries out what ``decide`` wants, and puts what it learns into the session's record."""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, assert_never
+
+import aiohttp
+
+from voicepod.api.agent import VoiceAgentSpec
+from voicepod.api.conditions import Reason
+from voicepod.api.lifecycle import Lifecycle
+from voicepod.assignment.client import PodClient
+from voicepod.assignment.errors import PodRefused, PodUnreachable
+from voicepod.assignment.messages import Assignment, RoomRef, SessionRef, Tokens
+from voicepod.builders.pod import Owner, PodKeys, Sidecar, build_pod
+from voicepod.credentials import CredentialsError, CredentialStore
+from voicepod.kube.client import PODS, VOICE_SESSIONS, Kube
+from voicepod.kube.errors import Conflict, NotFound, Refused
+from voicepod.livekit.errors import Unauthorized, Unreachable
+from voicepod.livekit.rooms import Rooms
+from voicepod.livekit.tokens import join_token, room_token
+from voicepod.reconcile import actions
+from voicepod.reconcile.objects import Pod, Problem, parse_pod
+from voicepod.reconcile.world import Record, World
+
+# What a room's token outlives the longest call by: the start before it and the goodbye after it.
+_TOKEN_MARGIN: Final = timedelta(hours=2)
+
+# Random bytes of the keys that are drawn for each pod; 256 bits cannot be guessed.
+_KEY_BYTES: Final = 32
+
+
+class Stuck(Exception):  # noqa: N818 - named by what the session is
+    """An action failed for a reason that a person should read; it is tried again with backoff."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """The hands of the reconciler."""
+
+    world: World
+    kube: Kube
+    pods: PodClient
+    livekit: aiohttp.ClientSession
+    credentials: CredentialStore
+    sidecar: Sidecar
+    clock: Callable[[], datetime]
+
+    async def carry_out(self, action: actions.Action, record: Record) -> None:
+        """Do one thing.
+
+        Raises Stuck, or an exception of ``kube.errors`` when the API server cannot be asked.
+        """
+        try:
+            await self._carry_out(action, record)
+        except CredentialsError as error:
+            raise Stuck(Problem(error.reason, error.message)) from error
+        except Unauthorized as error:
+            self.credentials.forget(record.session.key[0], _spec(record).livekit)
+            raise Stuck(Problem(Reason.LIVEKIT_UNAUTHORIZED, str(error))) from error
+        except Unreachable as error:
+            raise Stuck(Problem(Reason.LIVEKIT_UNREACHABLE, str(error))) from error
+        except PodUnreachable as error:
+            raise Stuck(Problem(Reason.POD_UNREACHABLE, str(error))) from error
+        except PodRefused as error:
+            reason = (
+                Reason.AGENT_NOT_REGISTERED
+                if error.reason == "AgentNotReady"
+                else Reason.AGENT_REFUSED
+            )
+            raise Stuck(Problem(reason, error.message)) from error
+
+    async def _carry_out(self, action: actions.Action, record: Record) -> None:
+        match action:
+            case actions.OpenRoom():
+                rooms = await self._rooms(record)
+                await rooms.open(record.session.spec.room)
+                await self._look_at_room(record)
+            case actions.StartPod():
+                await self._start_pod(record, action.generation)
+            case actions.Assign():
+                await self._assign(record)
+            case actions.LookAtPod():
+                await self._look_at_pod(record)
+            case actions.LookAtRoom():
+                await self._look_at_room(record)
+            case actions.EndJob():
+                pod = self._pod(record)
+                await self.pods.end(pod.ip, pod.uid, action.reason)
+                await self._look_at_pod(record)
+            case actions.CloseRoom():
+                await (await self._rooms(record)).close(record.session.spec.room)
+            case actions.DeletePod():
+                await self.delete_pod(action.pod)
+            case actions.DeleteSession():
+                await self._delete_session(record)
+            case _:
+                assert_never(action)
+
+    async def delete_pod(self, pod: Pod) -> None:
+        """Delete a pod; one that is gone already is just as well."""
+        try:
+            await self.kube.delete(PODS, *pod.key, uid=pod.uid)
+        except (NotFound, Conflict):
+            self.world.drop_pod(pod.key, pod.uid)
+
+    async def _start_pod(self, record: Record, generation: int) -> None:
+        session, spec = record.session, _spec(record)
+        # Without credentials no token could be minted, and the pod would wait in vain.
+        await self.credentials.get(session.key[0], spec.livekit)
+        namespace, name = session.key
+        manifest = build_pod(
+            spec.template,
+            Owner(namespace, name, session.uid, session.spec.agent_ref.name, session.spec.room),
+            generation,
+            lifecycle_of(record).seconds("shutdown_grace"),
+            self.sidecar,
+            PodKeys(secrets.token_urlsafe(_KEY_BYTES), secrets.token_urlsafe(_KEY_BYTES)),
+        )
+        try:
+            created = await self.kube.create(PODS, namespace, manifest)
+        except Refused as error:
+            raise Stuck(
+                Problem(
+                    Reason.TEMPLATE_REFUSED,
+                    f"the API server refuses the pod of VoiceAgent "
+                    f"{session.spec.agent_ref.name}: {error}",
+                )
+            ) from error
+        except Conflict:
+            # Made before the operator was restarted, or not seen yet by its watch.
+            created = await self.kube.get(PODS, namespace, manifest["metadata"]["name"])
+            if created["metadata"]["ownerReferences"][0]["uid"] != session.uid:
+                raise Stuck(
+                    Problem(
+                        Reason.POD_STARTING,
+                        f"pod {manifest['metadata']['name']} belongs to somebody else",
+                    )
+                ) from None
+        self.world.put_pod(parse_pod(created))
+
+    async def _assign(self, record: Record) -> None:
+        session, pod = record.session, self._pod(record)
+        lifecycle, spec = lifecycle_of(record), _spec(record)
+        credentials = await self.credentials.get(session.key[0], spec.livekit)
+        accepted = await self.pods.assign(
+            pod.ip,
+            pod.uid,
+            Assignment(
+                session=SessionRef(*session.key, session.uid),
+                generation=pod.generation,
+                room=RoomRef(record.status.room_sid, session.spec.room),
+                livekit_url=credentials.url,
+                # The same for every generation: so the agent's identity is the same as well, and
+                # a replacement's join evicts the one it replaces.
+                job_id=f"AJ_{session.uid.replace('-', '')[:16]}",
+                metadata=session.spec.metadata,
+                checkpoint=None,
+                shutdown_grace=lifecycle.seconds("shutdown_grace"),
+            ),
+        )
+        await self.pods.dispatch(
+            pod.ip,
+            pod.uid,
+            Tokens(
+                session_uid=session.uid,
+                generation=pod.generation,
+                join_token=join_token(credentials, session.spec.room, accepted),
+                room_token=room_token(
+                    credentials,
+                    session.spec.room,
+                    timedelta(seconds=lifecycle.seconds("max_duration")) + _TOKEN_MARGIN,
+                ),
+            ),
+        )
+        await self._look_at_pod(record)
+
+    async def _look_at_pod(self, record: Record) -> None:
+        pod = self._pod(record)
+        # Before the question: a hint that comes while it is under way asks for another.
+        record.call_stale = False
+        record.call = await self.pods.status(pod.ip, pod.uid)
+        record.call_pod, record.call_seen = pod.uid, self.clock()
+
+    async def _look_at_room(self, record: Record) -> None:
+        rooms = await self._rooms(record)
+        record.room_stale = False
+        seen = self.clock()
+        record.room = await rooms.look(record.session.spec.room)
+        record.room_seen = seen
+
+    async def _delete_session(self, record: Record) -> None:
+        session = record.session
+        try:
+            await self.kube.delete(VOICE_SESSIONS, *session.key, uid=session.uid)
+        except (NotFound, Conflict):
+            self.world.drop_session(session.key)
+
+    async def _rooms(self, record: Record) -> Rooms:
+        credentials = await self.credentials.get(record.session.key[0], _spec(record).livekit)
+        return Rooms(self.livekit, credentials)
+
+    def _pod(self, record: Record) -> Pod:
+        return self.world.pods_of(record.session.key)[0]
+
+
+def lifecycle_of(record: Record) -> Lifecycle:
+    """Return the durations that count for a session."""
+    defaults = record.agent_spec.lifecycle if record.agent_spec else Lifecycle()
+    return defaults.overridden_by(record.session.spec.lifecycle)
+
+
+def _spec(record: Record) -> VoiceAgentSpec:
+    if record.agent_spec is None:
+        raise Stuck(agent_not_found(record))
+    return record.agent_spec
+
+
+def agent_not_found(record: Record) -> Problem:
+    """Return the problem of a session whose VoiceAgent is not there."""
+    name, namespace = record.session.spec.agent_ref.name, record.session.key[0]
+    return Problem(
+        Reason.AGENT_NOT_FOUND,
+        f"there is no VoiceAgent {name} in namespace {namespace}; the session goes on when it is "
+        "applied",
+    )

@@ -1,0 +1,134 @@
+"""The status of a VoiceAgent: whether its sessions can start, and how many there are."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+import aiohttp
+
+from voicepod.api.conditions import ConditionType, Reason, condition, with_condition
+from voicepod.api.session import Phase
+from voicepod.builders.pod import Owner, PodKeys, Sidecar, build_pod
+from voicepod.credentials import CredentialsError, CredentialStore
+from voicepod.kube.client import PODS, VOICE_AGENTS, Kube
+from voicepod.kube.errors import NotFound, Refused
+from voicepod.kube.events import Events, Note, Regarding
+from voicepod.livekit.errors import Unauthorized, Unreachable
+from voicepod.livekit.rooms import Rooms
+from voicepod.reconcile.merge import merge_patch
+from voicepod.reconcile.objects import Agent, Key, Problem, parse_agent
+from voicepod.reconcile.sessions import Outcome
+from voicepod.reconcile.world import World
+
+# What is broken is looked at often, so that it is seen to be mended soon; what works, seldom.
+_CHECK_BROKEN: Final = timedelta(seconds=10)
+_CHECK_WORKING: Final = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class _Check:
+    generation: int
+    at: datetime
+    problem: Problem | None
+
+
+@dataclass(frozen=True, slots=True)
+class AgentReconciler:
+    """Keeps the status of VoiceAgents true."""
+
+    world: World
+    kube: Kube
+    livekit: aiohttp.ClientSession
+    credentials: CredentialStore
+    sidecar: Sidecar
+    events: Events
+    clock: Callable[[], datetime]
+    on_ready: Callable[[Key], None]
+    """Called when an agent's sessions can start (again)."""
+    _checks: dict[Key, _Check] = field(default_factory=dict)
+
+    async def reconcile(self, key: Key) -> Outcome:
+        """Bring the status of a VoiceAgent up to date.
+
+        Raises an exception of ``kube.errors`` when the API server cannot be asked.
+        """
+        agent = self.world.agents.get(key)
+        if agent is None:
+            self._checks.pop(key, None)
+            return Outcome()
+        check = await self._checked(agent)
+        await self._write_status(agent, check.problem)
+        due = check.at + (_CHECK_BROKEN if check.problem else _CHECK_WORKING)
+        return Outcome((due - self.clock()).total_seconds())
+
+    async def _checked(self, agent: Agent) -> _Check:
+        last, now = self._checks.get(agent.key), self.clock()
+        if last and last.generation == agent.generation:
+            age = now - last.at
+            if age < (_CHECK_BROKEN if last.problem else _CHECK_WORKING):
+                return last
+        check = _Check(agent.generation, now, await self._problem(agent))
+        self._checks[agent.key] = check
+        if check.problem is None and (last is None or last.problem is not None):
+            self.on_ready(agent.key)
+        return check
+
+    async def _problem(self, agent: Agent) -> Problem | None:
+        try:
+            credentials = await self.credentials.get(agent.key[0], agent.spec.livekit)
+            await Rooms(self.livekit, credentials).check()
+            await self.kube.create(PODS, agent.key[0], self._sample_pod(agent), dry_run=True)
+        except CredentialsError as error:
+            return Problem(error.reason, error.message)
+        except Unauthorized as error:
+            self.credentials.forget(agent.key[0], agent.spec.livekit)
+            return Problem(Reason.LIVEKIT_UNAUTHORIZED, str(error))
+        except Unreachable as error:
+            return Problem(Reason.LIVEKIT_UNREACHABLE, str(error))
+        except Refused as error:
+            return Problem(
+                Reason.TEMPLATE_REFUSED, f"the API server refuses the pod of spec.template: {error}"
+            )
+        return None
+
+    def _sample_pod(self, agent: Agent) -> dict[str, object]:
+        namespace, name = agent.key
+        return build_pod(
+            agent.spec.template,
+            Owner(namespace, f"{name[:40]}-check", agent.uid, name, "a room"),
+            1,
+            agent.spec.lifecycle.seconds("shutdown_grace"),
+            self.sidecar,
+            PodKeys("never-used", "never-used"),
+        )
+
+    async def _write_status(self, agent: Agent, problem: Problem | None) -> None:
+        records = self.world.sessions_of(agent.key)
+        phases = Counter(record.status.phase for record in records)
+        status = agent.status.model_copy(deep=True)
+        status.observed_generation = agent.generation
+        status.active = phases[Phase.ACTIVE] + phases[Phase.RECONNECTING]
+        status.starting = phases[Phase.PENDING] + phases[Phase.STARTING]
+        status.last_call = max((record.session.created for record in records), default=None)
+        reason = problem.reason if problem else Reason.READY
+        message = problem.message if problem else "sessions of this agent can start"
+        status.conditions = with_condition(
+            status.conditions, ConditionType.READY, problem is None, reason, message, self.clock()
+        )
+        patch = merge_patch(agent.status.to_yaml(), status.to_yaml())
+        if not patch:
+            return
+        try:
+            written = await self.kube.patch(
+                VOICE_AGENTS, *agent.key, {"status": patch}, subresource="status"
+            )
+        except NotFound:
+            # Deleted meanwhile; the watch will say so.
+            return
+        self.world.put_agent(parse_agent(written))
+        before = condition(agent.status.conditions, ConditionType.READY)
+        if before is None or before.reason != reason:
+            about = Regarding("VoiceAgent", *agent.key, agent.uid)
+            self.events.post(about, Note(reason, message, warning=problem is not None))

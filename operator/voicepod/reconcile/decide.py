@@ -1,0 +1,374 @@
+"""What should happen to a session next. Pure: the same observation always gives the same decision.
+
+The way of a session, and where each part of it is decided::
+
+    Pending ──▶ Starting ──▶ Active ⇄ Reconnecting ──▶ Ending ──▶ Ended | Failed
+    _prepare    _start       _run                      _end        _finish
+
+What happened is read from outside first (``_learn``): pods, sidecars and rooms are the truth, and
+the status only remembers what they can no longer tell.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from voicepod.api.base import from_unix
+from voicepod.api.conditions import ConditionType, Reason, with_condition
+from voicepod.api.lifecycle import Lifecycle
+from voicepod.api.session import Phase, VoiceSessionStatus
+from voicepod.assignment.messages import PodState, PodStatus
+from voicepod.livekit.rooms import Room
+from voicepod.reconcile.actions import (
+    Action,
+    Assign,
+    CloseRoom,
+    DeletePod,
+    DeleteSession,
+    EndJob,
+    LookAtPod,
+    LookAtRoom,
+    OpenRoom,
+    StartPod,
+)
+from voicepod.reconcile.objects import Pod, Problem, Session
+
+# A sidecar tells at once what happens, but its hint may get lost: while something is awaited from
+# it, it is asked as well. The operator pays for this only during the seconds of a start or an end.
+_ASK_AGAIN: Final = timedelta(seconds=2)
+
+# The end of a call that is not the agent's or the pod's fault.
+_ENDED: Final = frozenset(
+    {
+        Reason.CALLER_LEFT,
+        Reason.CALLER_NEVER_CAME,
+        Reason.ROOM_CLOSED,
+        Reason.ROOM_TAKEN,
+        Reason.MAX_DURATION,
+        Reason.REQUESTED,
+        Reason.AGENT_CLOSED_ROOM,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Everything that is known of one session at one moment."""
+
+    now: datetime
+    session: Session
+    status: VoiceSessionStatus
+    """What the operator holds to be so; the API server may not have it yet."""
+    lifecycle: Lifecycle
+    pod: Pod | None = None
+    """The session's newest pod; None when there is none, or none any more."""
+    call: PodStatus | None = None
+    """What the pod's sidecar last said; None when it was not asked yet."""
+    call_seen: datetime | None = None
+    """When the sidecar was asked."""
+    call_stale: bool = False
+    """The sidecar said that something has happened since."""
+    room: Room | None = None
+    """What the room last held; None when it was not looked at yet."""
+    room_seen: datetime | None = None
+    """When the room was looked at."""
+    room_stale: bool = False
+    """LiveKit said that the room has changed since."""
+    problem: Problem | None = None
+    """What keeps a new pod from being started or told."""
+    room_holder: str = ""
+    """The older session that has the room already, if there is one."""
+    knows_livekit: bool = True
+    """Whether the VoiceAgent is known; without it nobody can be asked about the room."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the status should be, what to do now, and when to look again without being asked."""
+
+    status: VoiceSessionStatus
+    actions: tuple[Action, ...] = ()
+    wake: datetime | None = None
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A decision in the making."""
+
+    observed: Observed
+    status: VoiceSessionStatus
+    actions: list[Action] = field(default_factory=list)
+    wakes: list[datetime] = field(default_factory=list)
+
+    def phase(self, phase: Phase, reason: Reason, message: str) -> None:
+        self.status.phase, self.status.reason, self.status.message = phase, reason, message
+
+    def condition(self, type_: ConditionType, true: bool, reason: Reason, message: str) -> None:
+        self.status.conditions = with_condition(
+            self.status.conditions, type_, true, reason, message, self.observed.now
+        )
+
+    def after(self, start: datetime, field_: str) -> bool:
+        """Whether a duration of the lifecycle is over; if not, wake when it is."""
+        over = start + timedelta(seconds=self.observed.lifecycle.seconds(field_))
+        if over > self.observed.now:
+            self.wakes.append(over)
+        return over <= self.observed.now
+
+    def decision(self) -> Decision:
+        return Decision(self.status, tuple(self.actions), min(self.wakes, default=None))
+
+
+def decide(observed: Observed) -> Decision:
+    """Return what should happen to a session next."""
+    draft = _Draft(observed, observed.status.model_copy(deep=True))
+    if draft.status.phase.finished:
+        _tidy(draft)
+        return draft.decision()
+    _learn(draft)
+    over = _why_over(draft)
+    if over is not None:
+        _end(draft, *over)
+    elif draft.status.times.joined is not None:
+        _run(draft)
+    elif observed.pod is None:
+        _prepare(draft)
+    else:
+        _start(draft, observed.pod)
+    _look(draft)
+    return draft.decision()
+
+
+def _learn(draft: _Draft) -> None:
+    """Take over what pods, sidecars and rooms say."""
+    observed, status, times = draft.observed, draft.status, draft.status.times
+    times.received = times.received or observed.session.created
+    status.room_sid = status.room_sid or observed.session.spec.room_sid
+    if pod := observed.pod:
+        times.claimed = times.claimed or pod.created
+        status.pod, status.node, status.generation = pod.key[1], pod.node, pod.generation
+    if call := observed.call:
+        at = call.at
+        times.assigned = times.assigned or (from_unix(at.assigned) if at.assigned else None)
+        times.joined = times.joined or (from_unix(at.joined) if at.joined else None)
+        times.first_audio = times.first_audio or (
+            from_unix(at.first_audio) if at.first_audio else None
+        )
+        if call.job:
+            status.identity = call.job.identity
+    if room := observed.room:
+        status.room_sid = status.room_sid or room.sid
+        if _is_ours(draft, room) and room.callers:
+            times.caller = times.caller or observed.now
+            times.left = None
+        elif times.caller:
+            times.left = times.left or observed.now
+
+
+def _is_ours(draft: _Draft, room: Room) -> bool:
+    return bool(room.sid) and room.sid == draft.status.room_sid
+
+
+def _job_over(call: PodStatus | None) -> bool:
+    return call is not None and call.state in (PodState.ENDED, PodState.LOST)
+
+
+def _why_over(draft: _Draft) -> tuple[Reason, str] | None:
+    """Return why the session is over, or None while it goes on."""
+    observed, status, times = draft.observed, draft.status, draft.status.times
+    room, call, pod = observed.room, observed.call, observed.pod
+    if status.phase is Phase.ENDING and status.end_reason:
+        return status.end_reason, status.message
+    if observed.session.spec.end:
+        return Reason.REQUESTED, "spec.end was set"
+    if observed.session.deleting:
+        return Reason.REQUESTED, "the VoiceSession was deleted"
+    if observed.room_holder:
+        return (
+            Reason.ROOM_TAKEN,
+            f"the room has the VoiceSession {observed.room_holder} already",
+        )
+    if call and call.room_deletion_requested:
+        return Reason.AGENT_CLOSED_ROOM, "the agent closed the room"
+    if room and status.room_sid and not _is_ours(draft, room):
+        return Reason.ROOM_CLOSED, "the room was closed"
+    left = None if observed.room_stale else times.left
+    if left and (_job_over(call) or draft.after(left, "reconnect_grace")):
+        return Reason.CALLER_LEFT, "the caller left"
+    if times.joined:
+        lost = _why_lost(draft, pod, call)
+        if lost:
+            return Reason.AGENT_LOST, lost
+        if draft.after(times.joined, "max_duration"):
+            return Reason.MAX_DURATION, "the call reached maxDuration"
+        if not times.caller and draft.after(times.joined, "start_deadline"):
+            return Reason.CALLER_NEVER_CAME, "no caller came within startDeadline"
+    elif times.claimed and draft.after(times.claimed, "start_deadline"):
+        why = _what_is_missing(observed)
+        return why.reason, f"no agent was in the room within startDeadline: {why.message}"
+    return None
+
+
+def _why_lost(draft: _Draft, pod: Pod | None, call: PodStatus | None) -> str | None:
+    """Return why an agent that was in its room is gone while its caller is there, or None.
+
+    An agent leaves its room a moment after its caller, so that its end means nothing before the
+    room was looked at once more.
+    """
+    observed = draft.observed
+    if pod is None:
+        why = "the agent's pod is gone"
+    elif pod.finished:
+        why = pod.problem.message if pod.problem else "the agent's container has ended"
+    elif _job_over(call) and call:
+        why = call.end.message if call.end else "the agent ended its job"
+    else:
+        return None
+    if not observed.knows_livekit or (not observed.room_stale and _looked_since(observed, call)):
+        return why
+    draft.actions.append(LookAtRoom())
+    return None
+
+
+def _looked_since(observed: Observed, call: PodStatus | None) -> bool:
+    if observed.room_seen is None:
+        return False
+    ended = call.at.ended if call else None
+    return ended is None or observed.room_seen >= from_unix(ended)
+
+
+def _what_is_missing(observed: Observed) -> Problem:
+    if observed.problem:
+        return observed.problem
+    pod, call = observed.pod, observed.call
+    if pod is None:
+        return Problem(Reason.POD_STARTING, "the pod went away while it was starting")
+    if pod.problem:
+        return pod.problem
+    if _job_over(call) and call:
+        why = call.end.message if call.end else "it gave no reason"
+        return Problem(
+            Reason.AGENT_NOT_JOINED,
+            f"the agent's job ended before it joined the room: {why}; "
+            f"see the log of pod {pod.key[1]}",
+        )
+    return Problem(
+        Reason.AGENT_NOT_JOINED, f"the agent has the job but did not join; see pod {pod.key[1]}"
+    )
+
+
+def _prepare(draft: _Draft) -> None:
+    """No pod yet: open the room if nobody has, then start one."""
+    observed, status = draft.observed, draft.status
+    if observed.problem:
+        draft.phase(Phase.PENDING, observed.problem.reason, observed.problem.message)
+        draft.condition(
+            ConditionType.ACCEPTED, False, observed.problem.reason, observed.problem.message
+        )
+    if not observed.knows_livekit:
+        return
+    if not status.room_sid:
+        draft.actions.append(OpenRoom())
+        return
+    draft.actions.append(StartPod(generation=status.generation + 1))
+
+
+def _start(draft: _Draft, pod: Pod) -> None:
+    """A pod is on its way: give it the job as soon as its agent has registered."""
+    observed = draft.observed
+    missing = _what_is_missing(observed)
+    assigned = observed.call is not None and observed.call.at.dispatched is not None
+    # The sidecar tells that the agent has registered up to a second before the kubelet's probe.
+    if pod.ready or (observed.call and observed.call.agent.connected):
+        draft.condition(ConditionType.POD_READY, True, Reason.READY, "the agent has registered")
+        if not assigned and not _job_over(observed.call):
+            draft.actions.append(Assign())
+    elif pod.problem:
+        draft.condition(ConditionType.POD_READY, False, pod.problem.reason, pod.problem.message)
+    if observed.problem:
+        draft.condition(ConditionType.ACCEPTED, False, missing.reason, missing.message)
+    else:
+        draft.condition(ConditionType.ACCEPTED, True, Reason.ACCEPTED, "a pod was started")
+    draft.condition(ConditionType.ACTIVE, False, missing.reason, missing.message)
+    draft.phase(Phase.STARTING, missing.reason, missing.message)
+    if assigned:
+        _keep_asking(draft)
+
+
+def _run(draft: _Draft) -> None:
+    """The agent is in the room."""
+    times = draft.status.times
+    if times.left:
+        phase, reason, message = Phase.RECONNECTING, Reason.CALLER_AWAY, "the caller is away"
+    else:
+        phase, reason, message = Phase.ACTIVE, Reason.IN_CALL, "the agent is in the room"
+    draft.phase(phase, reason, message)
+    draft.condition(ConditionType.ACCEPTED, True, Reason.ACCEPTED, "a pod was started")
+    draft.condition(ConditionType.POD_READY, True, Reason.READY, "the agent has registered")
+    draft.condition(ConditionType.ACTIVE, True, reason, message)
+
+
+def _keep_asking(draft: _Draft) -> None:
+    """Something is awaited of the sidecar: ask it now and then, should its hint get lost."""
+    observed = draft.observed
+    due = (observed.call_seen or observed.now) + _ASK_AGAIN
+    if due <= observed.now:
+        draft.actions.append(LookAtPod())
+    else:
+        draft.wakes.append(due)
+
+
+def _look(draft: _Draft) -> None:
+    """Ask again what somebody said has changed, and what was never asked."""
+    observed, status, wanted = draft.observed, draft.status, draft.actions
+    pod = observed.pod
+    if status.phase.finished:
+        return
+    if pod and pod.ip and not pod.finished and LookAtPod() not in wanted:
+        unasked = observed.call is None and status.times.joined is not None
+        if observed.call_stale or unasked:
+            wanted.append(LookAtPod())
+    if status.phase is Phase.ENDING or not observed.knows_livekit or not status.room_sid:
+        return
+    if (observed.room_stale or observed.room is None) and LookAtRoom() not in wanted:
+        wanted.append(LookAtRoom())
+
+
+def _end(draft: _Draft, reason: Reason, message: str) -> None:
+    """The call is over: let the agent say goodbye, then delete the pod and close the ledger."""
+    observed, status, times = draft.observed, draft.status, draft.status.times
+    pod, call = observed.pod, observed.call
+    draft.phase(Phase.ENDING, reason, message)
+    status.end_reason = reason
+    times.ending = times.ending or observed.now
+    draft.condition(ConditionType.ACTIVE, False, reason, message)
+    if call and call.room_deletion_requested:
+        draft.actions.append(CloseRoom())
+    has_job = (
+        pod is not None
+        and not pod.finished
+        and not pod.deleting
+        and times.assigned is not None
+        and not _job_over(call)
+    )
+    if has_job and not draft.after(times.ending, "shutdown_grace"):
+        if call is None or call.state is not PodState.ENDING:
+            draft.actions.append(EndJob(reason))
+        else:
+            _keep_asking(draft)
+        return
+    if pod and not pod.deleting:
+        draft.actions.append(DeletePod(pod))
+    draft.phase(Phase.ENDED if reason in _ENDED else Phase.FAILED, reason, message)
+    times.ended = observed.now
+    if times.claimed:
+        status.pod_seconds = round((observed.now - times.claimed).total_seconds(), 3)
+
+
+def _tidy(draft: _Draft) -> None:
+    """The session is finished: no pod of it may be left, and in the end it goes itself."""
+    observed, times = draft.observed, draft.status.times
+    if observed.pod and not observed.pod.deleting:
+        draft.actions.append(DeletePod(observed.pod))
+    if draft.after(times.ended or observed.session.created, "ttl_after_finished"):
+        draft.actions.append(DeleteSession())

@@ -1,0 +1,68 @@
+"""The workers: take a key, reconcile it, say when it is to be looked at again."""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import Final, Literal, NamedTuple
+
+from voicepod.kube.errors import KubeError
+from voicepod.reconcile.agents import AgentReconciler
+from voicepod.reconcile.objects import Key
+from voicepod.reconcile.queue import KeyedQueue
+from voicepod.reconcile.sessions import Outcome, SessionReconciler
+
+logger = logging.getLogger(__name__)
+
+# How many objects are worked on at once. An agent that hesitates to take its job holds a worker
+# for seconds; as many calls as this may start at once without one waiting for another.
+_WORKERS: Final = 64
+
+
+class Item(NamedTuple):
+    """What a worker works on."""
+
+    kind: Literal["agent", "session"]
+    key: Key
+
+
+Queue = KeyedQueue[Item]
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """Works on whatever is in the queue."""
+
+    queue: Queue
+    sessions: SessionReconciler
+    agents: AgentReconciler
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(_WORKERS):
+                group.create_task(self._work())
+
+    async def _work(self) -> None:
+        while True:
+            item = await self.queue.take()
+            try:
+                outcome = await self._reconcile(item)
+            except KubeError as error:
+                logger.warning("%s %s/%s: %s", item.kind, *item.key, error)
+                self.queue.failed(item)
+            except Exception:
+                # One session that cannot be understood must not keep the others from being served.
+                logger.exception("%s %s/%s could not be reconciled", item.kind, *item.key)
+                self.queue.failed(item)
+            else:
+                if outcome.wake is not None:
+                    self.queue.add_after(item, outcome.wake)
+                if outcome.retry:
+                    self.queue.failed(item)
+                else:
+                    self.queue.done(item)
+
+    async def _reconcile(self, item: Item) -> Outcome:
+        if item.kind == "agent":
+            return await self.agents.reconcile(item.key)
+        return await self.sessions.reconcile(item.key)

@@ -1,0 +1,137 @@
+"""What the operator knows: sessions, agents and pods as last seen, and what it learned of each.
+
+Everything here is a cache. It is filled by lists and watches, and read by the reconciler without
+a request to anybody.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from voicepod.api.agent import VoiceAgentSpec
+from voicepod.api.session import VoiceSessionStatus
+from voicepod.assignment.messages import PodStatus
+from voicepod.livekit.rooms import Room
+from voicepod.reconcile.objects import Agent, Key, Pod, Problem, Session
+
+
+@dataclass(slots=True)
+class Record:
+    """One session, and what was learned of it since the operator started."""
+
+    session: Session
+    status: VoiceSessionStatus
+    """The operator's own idea of the status; ``session.status`` is what the API server has."""
+    agent_spec: VoiceAgentSpec | None = None
+    """The VoiceAgent as last seen: a live call goes on when it is deleted."""
+    room: Room | None = None
+    room_seen: datetime | None = None
+    room_stale: bool = False
+    call: PodStatus | None = None
+    call_pod: str = ""
+    """Uid of the pod that ``call`` speaks of."""
+    call_seen: datetime | None = None
+    call_stale: bool = False
+    problem: Problem | None = None
+
+
+@dataclass(slots=True)
+class World:
+    """All sessions, agents and pods. An older version of an object never replaces a newer one."""
+
+    agents: dict[Key, Agent] = field(default_factory=dict)
+    records: dict[Key, Record] = field(default_factory=dict)
+    pods: dict[Key, Pod] = field(default_factory=dict)
+    _pods_of: dict[Key, dict[Key, Pod]] = field(default_factory=dict)
+    _sessions_of: dict[Key, set[Key]] = field(default_factory=dict)
+    _sessions_in: dict[str, set[Key]] = field(default_factory=dict)
+
+    def put_agent(self, agent: Agent) -> None:
+        """Take over a VoiceAgent."""
+        known = self.agents.get(agent.key)
+        if known is None or known.version <= agent.version:
+            self.agents[agent.key] = agent
+
+    def drop_agent(self, key: Key) -> None:
+        """Forget a VoiceAgent."""
+        self.agents.pop(key, None)
+
+    def put_session(self, session: Session) -> None:
+        """Take over a VoiceSession; a touched annotation makes what is known of its room stale."""
+        record = self.records.get(session.key)
+        if record is None or record.session.uid != session.uid:
+            self.drop_session(session.key)
+            self.records[session.key] = Record(session, session.status)
+            self._sessions_of.setdefault(self._agent_key(session), set()).add(session.key)
+            self._sessions_in.setdefault(session.spec.room, set()).add(session.key)
+        elif record.session.version <= session.version:
+            record.room_stale |= record.session.room_changed != session.room_changed
+            record.session = session
+
+    def drop_session(self, key: Key) -> None:
+        """Forget a VoiceSession."""
+        record = self.records.pop(key, None)
+        if record:
+            self._sessions_of[self._agent_key(record.session)].discard(key)
+            room = record.session.spec.room
+            self._sessions_in[room].discard(key)
+            if not self._sessions_in[room]:
+                del self._sessions_in[room]
+
+    def put_pod(self, pod: Pod) -> None:
+        """Take over an agent pod."""
+        known = self.pods.get(pod.key)
+        if known is None or known.uid != pod.uid or known.version <= pod.version:
+            self.pods[pod.key] = pod
+            self._pods_of.setdefault(pod.session, {})[pod.key] = pod
+
+    def drop_pod(self, key: Key, uid: str) -> None:
+        """Forget an agent pod, unless another one has its name by now."""
+        pod = self.pods.get(key)
+        if pod and pod.uid == uid:
+            del self.pods[key]
+            self._pods_of[pod.session].pop(key, None)
+            if not self._pods_of[pod.session]:
+                del self._pods_of[pod.session]
+
+    def pods_of(self, session: Key) -> list[Pod]:
+        """Return a session's pods, the newest first."""
+        return sorted(self._pods_of.get(session, {}).values(), key=lambda pod: -pod.generation)
+
+    def sessions_of(self, agent: Key) -> list[Record]:
+        """Return the sessions of a VoiceAgent."""
+        return [self.records[key] for key in self._sessions_of.get(agent, ())]
+
+    def agent_of(self, session: Session) -> Agent | None:
+        """Return a session's VoiceAgent."""
+        return self.agents.get(self._agent_key(session))
+
+    def room_holder(self, record: Record) -> Session | None:
+        """Return the other session that has this session's room, if one came first.
+
+        The one that has a pod comes before one that has none, then the older one.
+        """
+        others = self._sessions_in.get(record.session.spec.room, set()) - {record.session.key}
+        rivals = [self.records[key] for key in others if self._same_room(self.records[key], record)]
+        first = min([record, *rivals], key=_precedence)
+        return None if first is record else first.session
+
+    def _same_room(self, other: Record, record: Record) -> bool:
+        if other.status.phase.finished or other.status.end_reason:
+            return False
+        ours, theirs = record.agent_spec, other.agent_spec
+        if not ours or not theirs or ours.livekit.url != theirs.livekit.url:
+            return False
+        sids = {_sid(record), _sid(other)} - {""}
+        return len(sids) <= 1
+
+    @staticmethod
+    def _agent_key(session: Session) -> Key:
+        return session.key[0], session.spec.agent_ref.name
+
+
+def _sid(record: Record) -> str:
+    return record.status.room_sid or record.session.spec.room_sid
+
+
+def _precedence(record: Record) -> tuple[bool, datetime, Key]:
+    return record.status.times.claimed is None, record.session.created, record.session.key
