@@ -18,6 +18,9 @@ class Directory:
 
     def __init__(self) -> None:
         self.agents: dict[Key, Agent] = {}
+        self.departed: dict[Key, Agent] = {}
+        """VoiceAgents that were deleted: they get no room any more, but their live calls go on, and
+        the operator has to be told when a caller leaves."""
         self.filled = False
         """Whether everything was listed once."""
         self._sessions: dict[Key, Session] = {}
@@ -39,16 +42,21 @@ class Directory:
         if deleted:
             # The news of the end of a namesake may come after its successor.
             if known and known.uid == metadata["uid"]:
-                del self.agents[key]
+                self._depart(known)
             return
         if known and known.uid == metadata["uid"] and known.generation >= metadata["generation"]:
             # Its status changes with every call; its rules were compiled already.
             return
         try:
             self.agents[key] = parse_agent(raw)
+            self.departed.pop(key, None)
         except ValueError as error:
             logger.warning("VoiceAgent %s/%s is not understood: %s", *key, error)
             self.agents.pop(key, None)
+
+    def _depart(self, agent: Agent) -> None:
+        del self.agents[agent.key]
+        self.departed[agent.key] = agent
 
     def see_session(self, raw: Object, deleted: bool = False) -> None:
         """Take over a VoiceSession."""
@@ -87,8 +95,11 @@ class Directory:
                 sessions.pop((raw["metadata"]["namespace"], raw["metadata"]["name"]), None)
         for key, agent in agents.items():
             if self.agents.get(key) is agent:
-                del self.agents[key]
+                self._depart(agent)
         for key, session in sessions.items():
             if self._sessions.get(key) is session:
                 self.forget_session(key)
+        busy = {session.agent for session in self._sessions.values() if not session.finished}
+        for key in self.departed.keys() - busy:
+            del self.departed[key]
         self.filled = True

@@ -52,11 +52,15 @@ class Keyring:
 
     def agents_of(self, signer: Credentials) -> list[Agent]:
         """Return the VoiceAgents that a webhook of this signer may concern."""
-        return [
-            agent
-            for agent in self._directory.agents.values()
-            if (own := self.credentials_of(agent)) and own.same_key_as(signer)
-        ]
+        return [agent for agent in self._directory.agents.values() if self._is_of(agent, signer)]
+
+    def departed_of(self, signer: Credentials) -> list[Agent]:
+        """Return those that were deleted, and may have live calls yet."""
+        return [agent for agent in self._directory.departed.values() if self._is_of(agent, signer)]
+
+    def _is_of(self, agent: Agent, signer: Credentials) -> bool:
+        own = self.credentials_of(agent)
+        return own is not None and own.same_key_as(signer)
 
     async def verify(self, body: bytes, authorization: str) -> Credentials:
         """Return whose key a webhook is signed with.
@@ -128,7 +132,8 @@ class Keyring:
         return [pair for pair in self._pairs.values() if pair]
 
     def _places(self) -> dict[Key, LiveKit]:
-        return {_place(agent): agent.livekit for agent in self._directory.agents.values()}
+        agents = (*self._directory.departed.values(), *self._directory.agents.values())
+        return {_place(agent): agent.livekit for agent in agents}
 
 
 def _place(agent: Agent) -> Key:

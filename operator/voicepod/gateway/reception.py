@@ -51,6 +51,7 @@ class Visit:
     room: str
     sid: str
     agents: Sequence[Agent]
+    departed: Sequence[Agent]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +89,14 @@ class Reception:
         room = event.room
         if not room.name or not room.sid:
             raise MalformedEventError(f"the event {event.event} names no room")
-        agents = self.keyring.agents_of(signer)
-        return Visit(event.id, event.created_at, room.name, room.sid, agents)
+        return Visit(
+            event_id=event.id,
+            created_at=event.created_at,
+            room=room.name,
+            sid=room.sid,
+            agents=self.keyring.agents_of(signer),
+            departed=self.keyring.departed_of(signer),
+        )
 
     async def _opened(self, visit: Visit) -> Outcome:
         if self._sessions_of(visit):
@@ -123,7 +130,7 @@ class Reception:
         One that was made by hand names no sid before its room is open: it is of the room as long
         as it is unfinished. A session of another LiveKit project has a room of its own.
         """
-        ours = {agent.key for agent in visit.agents}
+        ours = {agent.key for agent in (*visit.agents, *visit.departed)}
         return [
             session
             for session in self.directory.sessions_in(visit.room)

@@ -144,3 +144,25 @@ async def test_only_the_given_namespaces_are_listed(directory: Directory) -> Non
     kube = FakeKube()
     await directory.fill(kube, ["one", "two"])
     assert {call.namespace for call in kube.calls} == {"one", "two"}
+
+
+async def test_a_deleted_agent_is_remembered_until_its_last_call_is_over(
+    directory: Directory,
+) -> None:
+    kube = FakeKube()
+    kube.put(VOICE_SESSIONS, "voice", session(phase="Active"))
+    directory.see_agent(agent())
+    directory.see_agent(agent(), deleted=True)
+    await directory.fill(kube, [])
+    assert list(directory.departed) == [("voice", "ada")]
+    kube.put(VOICE_SESSIONS, "voice", session(phase="Ended"))
+    await directory.fill(kube, [])
+    assert directory.departed == {}
+
+
+def test_an_agent_that_comes_back_has_not_departed(directory: Directory) -> None:
+    directory.see_agent(agent())
+    directory.see_agent(agent(), deleted=True)
+    directory.see_agent(agent(uid="2"))
+    assert directory.departed == {}
+    assert list(directory.agents) == [("voice", "ada")]
