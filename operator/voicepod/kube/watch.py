@@ -23,6 +23,8 @@ import kopf
 # A healthy API server answers in milliseconds; kopf would wait five minutes for one that hangs.
 _REQUEST_TIMEOUT: Final = 10.0
 
+_IDENTITY: Final = kopf.Identity("voicepod") if False else "voicepod"
+
 
 @asynccontextmanager
 async def watching(
@@ -44,6 +46,8 @@ async def watching(
         registry=registry,
         settings=_settings(),
         standalone=True,
+        # kopf would ask for the name of the user otherwise, and a container's user has none.
+        identity=_IDENTITY,
         clusterwide=not namespaces,
         namespaces=namespaces,
         stop_flag=stop_kopf,
