@@ -92,6 +92,12 @@ def _flags(tool: Tool) -> list[str]:
         version = kubernetes_version((_directory(tool) / "go.mod").read_text())
         for name, value in version.items():
             linker += f" -X k8s.io/component-base/version.{name}={value}"
+    if tool.module == "helm":
+        # As Helm's own Makefile does: `helm template` takes this for the cluster's version.
+        version = kubernetes_version((REPOSITORY / "tools/kubernetes/go.mod").read_text())
+        for package in ("chartutil", "lint/rules"):
+            for name, key in (("Major", "gitMajor"), ("Minor", "gitMinor")):
+                linker += f" -X helm.sh/helm/v3/pkg/{package}.k8sVersion{name}={version[key]}"
     tags = TAGS.get(tool.module, "")
     return ["-trimpath", "-buildvcs=false", f"-tags={tags}", f"-ldflags={linker}"]
 

@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Final
 
@@ -47,13 +49,15 @@ async def run() -> None:
     """Run the operator until SIGTERM or SIGINT."""
     settings = OperatorSettings()
     logs.configure(settings.log_level)
+    world, queue = World(), Queue()
+    intake, ready = Intake(world, queue), asyncio.Event()
     async with (
         kube_client.connect() as kube,
         pod_session() as pod_http,
         rooms.client_session() as livekit_http,
+        # Probes are answered from the start; the rest needs what the first list waits for.
+        _serving(create_app(intake, ready.is_set), settings.port),
     ):
-        world, queue = World(), Queue()
-        intake = Intake(world, queue)
         await _until_filled(intake, kube, settings)
         signer = await load_signer(kube, settings.namespace, settings.signing_key_secret)
         sidecar = Sidecar(settings.sidecar_image, settings.url, signer.public_key)
@@ -62,30 +66,35 @@ async def run() -> None:
         actor = Actor(
             world, kube, PodClient(pod_http, signer), livekit_http, credentials, sidecar, _now
         )
-        loop = Loop(
-            queue,
-            SessionReconciler(world, kube, actor, events, _now),
-            AgentReconciler(
-                world, kube, livekit_http, credentials, sidecar, events, _now, intake.sessions_of
-            ),
+        agents = AgentReconciler(
+            world, kube, livekit_http, credentials, sidecar, events, _now, intake.sessions_of
         )
-        async with watching(registry_for(intake), settings.namespaces) as stop:
-            runner = web.AppRunner(create_app(intake, lambda: True), access_log=None)
-            await runner.setup()
-            await web.TCPSite(runner, port=settings.port).start()
+        loop = Loop(queue, SessionReconciler(world, kube, actor, events, _now), agents)
+        async with (
+            watching(registry_for(intake), settings.namespaces) as stop,
+            asyncio.TaskGroup() as group,
+        ):
             tasks = [
-                asyncio.create_task(loop.run()),
-                asyncio.create_task(events.run()),
-                asyncio.create_task(_relist(intake, kube, settings)),
+                group.create_task(loop.run()),
+                group.create_task(events.run()),
+                group.create_task(_relist(intake, kube, settings)),
             ]
+            ready.set()
             logger.info("the operator is ready")
-            try:
-                await _first_of(stop, tasks)
-            finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
-                await runner.cleanup()
+            await stop.wait()
+            for task in tasks:
+                task.cancel()
+
+
+@asynccontextmanager
+async def _serving(app: web.Application, port: int) -> AsyncIterator[None]:
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, port=port).start()
+        yield
+    finally:
+        await runner.cleanup()
 
 
 async def _until_filled(intake: Intake, kube: Kube, settings: OperatorSettings) -> None:
@@ -104,14 +113,3 @@ async def _relist(intake: Intake, kube: Kube, settings: OperatorSettings) -> Non
         await asyncio.sleep(_RELIST)
         with contextlib.suppress(KubeError):
             await intake.fill(kube, settings.namespaces)
-
-
-async def _first_of(stop: asyncio.Event, tasks: list[asyncio.Task[None]]) -> None:
-    """Wait until the operator is to stop, or one of its tasks has died, which is raised."""
-    waiting = asyncio.create_task(stop.wait())
-    try:
-        done, _ = await asyncio.wait([waiting, *tasks], return_when=asyncio.FIRST_COMPLETED)
-        for task in done:
-            task.result()
-    finally:
-        waiting.cancel()

@@ -23,7 +23,9 @@ import kopf
 # A healthy API server answers in milliseconds; kopf would wait five minutes for one that hangs.
 _REQUEST_TIMEOUT: Final = 10.0
 
-_IDENTITY: Final = kopf.Identity("voicepod") if False else "voicepod"
+# kopf would ask the system for the user's name otherwise, and a container's user has none. Its own
+# type for it is private.
+_IDENTITY: Final[Any] = "voicepod"
 
 
 @asynccontextmanager
@@ -46,7 +48,6 @@ async def watching(
         registry=registry,
         settings=_settings(),
         standalone=True,
-        # kopf would ask for the name of the user otherwise, and a container's user has none.
         identity=_IDENTITY,
         clusterwide=not namespaces,
         namespaces=namespaces,
