@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 from aiohttp import web
@@ -21,7 +22,7 @@ from voicepod.kube.client import Kube
 from voicepod.kube.errors import KubeError
 from voicepod.kube.events import Events
 from voicepod.kube.watch import watching
-from voicepod.livekit import rooms
+from voicepod.livekit.rooms import Rooms, client_session
 from voicepod.observability import logs
 from voicepod.reconcile.actor import Actor
 from voicepod.reconcile.agents import AgentReconciler
@@ -54,7 +55,7 @@ async def run() -> None:
     async with (
         kube_client.connect() as kube,
         pod_session() as pod_http,
-        rooms.client_session() as livekit_http,
+        client_session() as livekit_http,
         # Probes are answered from the start; the rest needs what the first list waits for.
         _serving(create_app(intake, ready.is_set), settings.port),
     ):
@@ -62,12 +63,11 @@ async def run() -> None:
         signer = await load_signer(kube, settings.namespace, settings.signing_key_secret)
         sidecar = Sidecar(settings.sidecar_image, settings.url, signer.public_key)
         events = Events(kube, "voicepod-operator", _now)
-        credentials = CredentialStore(kube)
-        actor = Actor(
-            world, kube, PodClient(pod_http, signer), livekit_http, credentials, sidecar, _now
-        )
+        credentials, rooms = CredentialStore(kube), partial(Rooms, livekit_http)
+        pods = PodClient(pod_http, signer)
+        actor = Actor(world, kube, pods, rooms, credentials, sidecar, _now)
         agents = AgentReconciler(
-            world, kube, livekit_http, credentials, sidecar, events, _now, intake.sessions_of
+            world, kube, rooms, credentials, sidecar, events, _now, intake.sessions_of
         )
         loop = Loop(queue, SessionReconciler(world, kube, actor, events, _now), agents)
         async with (

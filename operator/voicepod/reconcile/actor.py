@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, assert_never
 
-import aiohttp
-
 from voicepod.api.agent import VoiceAgentSpec
 from voicepod.api.conditions import Reason
 from voicepod.api.lifecycle import Lifecycle
@@ -18,6 +16,7 @@ from voicepod.builders.pod import Owner, PodKeys, Sidecar, build_pod
 from voicepod.credentials import CredentialsError, CredentialStore
 from voicepod.kube.client import PODS, VOICE_SESSIONS, Kube
 from voicepod.kube.errors import Conflict, NotFound, Refused
+from voicepod.livekit.credentials import Credentials
 from voicepod.livekit.errors import Unauthorized, Unreachable
 from voicepod.livekit.rooms import Rooms
 from voicepod.livekit.tokens import join_token, room_token
@@ -47,7 +46,7 @@ class Actor:
     world: World
     kube: Kube
     pods: PodClient
-    livekit: aiohttp.ClientSession
+    rooms: Callable[[Credentials], Rooms]
     credentials: CredentialStore
     sidecar: Sidecar
     clock: Callable[[], datetime]
@@ -204,7 +203,7 @@ class Actor:
 
     async def _rooms(self, record: Record) -> Rooms:
         credentials = await self.credentials.get(record.session.key[0], _spec(record).livekit)
-        return Rooms(self.livekit, credentials)
+        return self.rooms(credentials)
 
     def _pod(self, record: Record) -> Pod:
         return self.world.pods_of(record.session.key)[0]

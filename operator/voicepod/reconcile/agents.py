@@ -6,8 +6,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-import aiohttp
-
 from voicepod.api.conditions import ConditionType, Reason, condition, with_condition
 from voicepod.api.session import Phase
 from voicepod.builders.pod import Owner, PodKeys, Sidecar, build_pod
@@ -15,6 +13,7 @@ from voicepod.credentials import CredentialsError, CredentialStore
 from voicepod.kube.client import PODS, VOICE_AGENTS, Kube
 from voicepod.kube.errors import NotFound, Refused
 from voicepod.kube.events import Events, Note, Regarding
+from voicepod.livekit.credentials import Credentials
 from voicepod.livekit.errors import Unauthorized, Unreachable
 from voicepod.livekit.rooms import Rooms
 from voicepod.reconcile.merge import merge_patch
@@ -40,7 +39,7 @@ class AgentReconciler:
 
     world: World
     kube: Kube
-    livekit: aiohttp.ClientSession
+    rooms: Callable[[Credentials], Rooms]
     credentials: CredentialStore
     sidecar: Sidecar
     events: Events
@@ -78,7 +77,7 @@ class AgentReconciler:
     async def _problem(self, agent: Agent) -> Problem | None:
         try:
             credentials = await self.credentials.get(agent.key[0], agent.spec.livekit)
-            await Rooms(self.livekit, credentials).check()
+            await self.rooms(credentials).check()
             await self.kube.create(PODS, agent.key[0], self._sample_pod(agent), dry_run=True)
         except CredentialsError as error:
             return Problem(error.reason, error.message)
