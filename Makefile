@@ -5,7 +5,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-export PYTHONPATH := operator:.
+export PYTHONPATH := operator:agent-image:.
 
 .PHONY: help
 help: ## Tell what there is
@@ -27,12 +27,13 @@ demo: $(VENV)/.installed ## A real call on a real cluster of this machine, from 
 	@$(BIN)/python -m local demo
 
 .PHONY: test
-test: $(VENV)/.installed ## All tests: unit, then those that need the cluster (brought up if it isn't there)
-	@$(BIN)/python -m local prepare
+test: $(VENV)/.installed ## All tests; the cluster they need is brought up first
+	@$(BIN)/python -m local up
+	@$(BIN)/python -m local images
 	@$(BIN)/pytest
 
 .PHONY: test-unit
-test-unit: $(VENV)/.installed ## The tests that need nothing but Python
+test-unit: $(VENV)/.installed ## The tests that need no cluster (but espeak-ng and helm)
 	@$(BIN)/pytest -m unit
 
 .PHONY: check

@@ -1,5 +1,6 @@
 """`python -m local`: up, down, images, env."""
 
+import asyncio
 import shlex
 import sys
 import time
@@ -42,6 +43,16 @@ def images() -> None:
         for image in (local.OPERATOR, local.AGENT):
             local.build(image)
             console.print(f"image: {image.name} is what the checkout makes")
+
+
+@app.command()
+def demo() -> None:
+    """Make one call, from nothing to a pod that is gone again, and tell what happens."""
+    # Imported here: the other commands need neither numpy nor LiveKit's client.
+    from local.demo import run
+
+    with told_plainly():
+        asyncio.run(run())
 
 
 @app.command()

@@ -8,6 +8,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
@@ -132,13 +133,19 @@ def _message(data: bytes) -> str:
 
 
 @asynccontextmanager
-async def connect() -> AsyncIterator[Kube]:
-    """Connect as the pod's service account, or as the kubeconfig says outside of a cluster."""
+async def connect(kubeconfig: Path | None = None) -> AsyncIterator[Kube]:
+    """Connect as the pod's service account, or as a kubeconfig says outside of a cluster.
+
+    Without ``kubeconfig`` it is the one that kubectl would use.
+    """
     configuration = Configuration()
     try:
         load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
     except ConfigException:
-        await load_kube_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        await load_kube_config(  # type: ignore[no-untyped-call]
+            config_file=str(kubeconfig) if kubeconfig else None,
+            client_configuration=configuration,
+        )
     configuration.connection_pool_maxsize = _CONNECTIONS
     async with ApiClient(configuration) as client:
         yield Kube(client)

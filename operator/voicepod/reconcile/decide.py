@@ -142,10 +142,10 @@ def decide(observed: Observed) -> Decision:
 def _learn(draft: _Draft) -> None:
     """Take over what pods, sidecars and rooms say."""
     observed, status, times = draft.observed, draft.status, draft.status.times
-    times.received = times.received or observed.session.created
+    times.received = times.received or _exactly(observed.session.created, observed.now)
     status.room_sid = status.room_sid or observed.session.spec.room_sid
     if pod := observed.pod:
-        times.claimed = times.claimed or pod.created
+        times.claimed = times.claimed or _exactly(pod.created, observed.now)
         status.pod, status.node, status.generation = pod.key[1], pod.node, pod.generation
     if call := observed.call:
         at = call.at
@@ -163,6 +163,12 @@ def _learn(draft: _Draft) -> None:
             times.left = None
         elif times.caller:
             times.left = times.left or observed.now
+
+
+def _exactly(created: datetime, now: datetime) -> datetime:
+    """Return when an object was made. The API server keeps whole seconds: who sees the object
+    within that second knows it better."""
+    return now if created <= now < created + timedelta(seconds=1) else created
 
 
 def _is_ours(draft: _Draft, room: Room) -> bool:
@@ -193,7 +199,7 @@ def _why_over(draft: _Draft) -> tuple[Reason, str] | None:
     if room and status.room_sid and not _is_ours(draft, room):
         return Reason.ROOM_CLOSED, "the room was closed"
     left = None if observed.room_stale else times.left
-    if left and (_job_over(call) or draft.after(left, "reconnect_grace")):
+    if left and (_job_over(call) or _still_alone_after(draft, left, "reconnect_grace")):
         return Reason.CALLER_LEFT, "the caller left"
     if times.joined:
         lost = _why_lost(draft, pod, call)
@@ -201,12 +207,27 @@ def _why_over(draft: _Draft) -> tuple[Reason, str] | None:
             return Reason.AGENT_LOST, lost
         if draft.after(times.joined, "max_duration"):
             return Reason.MAX_DURATION, "the call reached maxDuration"
-        if not times.caller and draft.after(times.joined, "start_deadline"):
+        if not times.caller and _still_alone_after(draft, times.joined, "start_deadline"):
             return Reason.CALLER_NEVER_CAME, "no caller came within startDeadline"
     elif times.claimed and draft.after(times.claimed, "start_deadline"):
         why = _what_is_missing(observed)
         return why.reason, f"no agent was in the room within startDeadline: {why.message}"
     return None
+
+
+def _still_alone_after(draft: _Draft, start: datetime, duration: str) -> bool:
+    """Whether a duration is over and no caller is there, by a look at the room since then.
+
+    What was known before may be wrong: the webhook of a caller who came back may have got lost.
+    """
+    observed = draft.observed
+    if not draft.after(start, duration):
+        return False
+    due = start + timedelta(seconds=observed.lifecycle.seconds(duration))
+    if not observed.knows_livekit or (observed.room_seen and observed.room_seen >= due):
+        return True
+    draft.actions.append(LookAtRoom())
+    return False
 
 
 def _why_lost(draft: _Draft, pod: Pod | None, call: PodStatus | None) -> str | None:
