@@ -207,6 +207,11 @@ class PodStatus(Message):
     room_deletion_requested: bool = False
     """The agent asked to delete its room, which only the operator can."""
 
+    @property
+    def over(self) -> bool:
+        """Whether the pod's life is over: its agent has ended its job, or is gone."""
+        return self.state in (PodState.ENDED, PodState.LOST)
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal(Message):

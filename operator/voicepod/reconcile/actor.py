@@ -10,14 +10,14 @@ from voicepod.api.agent import VoiceAgentSpec
 from voicepod.api.conditions import Reason
 from voicepod.api.lifecycle import Lifecycle
 from voicepod.assignment.client import PodClient
-from voicepod.assignment.errors import PodRefused, PodUnreachable
+from voicepod.assignment.errors import PodError, PodRefused, PodUnreachable
 from voicepod.assignment.messages import Assignment, RoomRef, SessionRef, Tokens
 from voicepod.builders.pod import Owner, PodKeys, Sidecar, build_pod
 from voicepod.credentials import CredentialsError, CredentialStore
 from voicepod.kube.client import PODS, VOICE_SESSIONS, Kube
 from voicepod.kube.errors import Conflict, NotFound, Refused
 from voicepod.livekit.credentials import Credentials
-from voicepod.livekit.errors import Unauthorized, Unreachable
+from voicepod.livekit.errors import LiveKitError, Unauthorized, Unreachable
 from voicepod.livekit.rooms import Rooms
 from voicepod.livekit.tokens import join_token, room_token
 from voicepod.reconcile import actions
@@ -94,7 +94,9 @@ class Actor:
                 await self.pods.end(pod.ip, pod.uid, action.reason)
                 await self._look_at_pod(record)
             case actions.CloseRoom():
-                await (await self._rooms(record)).close(record.session.spec.room)
+                rooms = await self._rooms(record)
+                await rooms.close(record.session.spec.room)
+                await self._look_at_room(record)
             case actions.DeletePod():
                 await self.delete_pod(action.pod)
             case actions.DeleteSession():
@@ -135,7 +137,8 @@ class Actor:
         except Conflict:
             # Made before the operator was restarted, or not seen yet by its watch.
             created = await self.kube.get(PODS, namespace, manifest["metadata"]["name"])
-            if created["metadata"]["ownerReferences"][0]["uid"] != session.uid:
+            owners = created["metadata"].get("ownerReferences", [])
+            if session.uid not in [owner["uid"] for owner in owners]:
                 raise Stuck(
                     Problem(
                         Reason.POD_STARTING,
@@ -184,14 +187,26 @@ class Actor:
         pod = self._pod(record)
         # Before the question: a hint that comes while it is under way asks for another.
         record.call_stale = False
-        record.call = await self.pods.status(pod.ip, pod.uid)
+        try:
+            record.call = await self.pods.status(pod.ip, pod.uid)
+        except PodError:
+            record.call_stale = True
+            raise
         record.call_pod, record.call_seen = pod.uid, self.clock()
+        if record.call.over:
+            # An agent leaves its room a moment after its caller: only the room can tell now
+            # whether the agent was lost or is not needed any more.
+            record.room_stale = True
 
     async def _look_at_room(self, record: Record) -> None:
         rooms = await self._rooms(record)
         record.room_stale = False
         seen = self.clock()
-        record.room = await rooms.look(record.session.spec.room)
+        try:
+            record.room = await rooms.look(record.session.spec.room)
+        except LiveKitError:
+            record.room_stale = True
+            raise
         record.room_seen = seen
 
     async def _delete_session(self, record: Record) -> None:
@@ -206,7 +221,10 @@ class Actor:
         return self.rooms(credentials)
 
     def _pod(self, record: Record) -> Pod:
-        return self.world.pods_of(record.session.key)[0]
+        pods = self.world.pods_of(record.session.key)
+        if not pods:
+            raise Stuck(Problem(Reason.POD_UNREACHABLE, "the pod went away while it was asked"))
+        return pods[0]
 
 
 def lifecycle_of(record: Record) -> Lifecycle:

@@ -175,14 +175,19 @@ def _is_ours(draft: _Draft, room: Room) -> bool:
     return bool(room.sid) and room.sid == draft.status.room_sid
 
 
+def _may_be_open(draft: _Draft) -> bool:
+    room = draft.observed.room
+    return draft.observed.knows_livekit and (room is None or _is_ours(draft, room))
+
+
 def _job_over(call: PodStatus | None) -> bool:
-    return call is not None and call.state in (PodState.ENDED, PodState.LOST)
+    return call is not None and call.over
 
 
 def _why_over(draft: _Draft) -> tuple[Reason, str] | None:
     """Return why the session is over, or None while it goes on."""
     observed, status, times = draft.observed, draft.status, draft.status.times
-    room, call, pod = observed.room, observed.call, observed.pod
+    room, call = observed.room, observed.call
     if status.phase is Phase.ENDING and status.end_reason:
         return status.end_reason, status.message
     if observed.session.spec.end:
@@ -198,16 +203,18 @@ def _why_over(draft: _Draft) -> tuple[Reason, str] | None:
         return Reason.AGENT_CLOSED_ROOM, "the agent closed the room"
     if room and status.room_sid and not _is_ours(draft, room):
         return Reason.ROOM_CLOSED, "the room was closed"
-    left = None if observed.room_stale else times.left
+    unsure = observed.room_stale and observed.knows_livekit
+    left = None if unsure else times.left
     if left and (_job_over(call) or _still_alone_after(draft, left, "reconnect_grace")):
         return Reason.CALLER_LEFT, "the caller left"
     if times.joined:
-        lost = _why_lost(draft, pod, call)
+        lost = _why_lost(observed)
         if lost:
             return Reason.AGENT_LOST, lost
         if draft.after(times.joined, "max_duration"):
             return Reason.MAX_DURATION, "the call reached maxDuration"
-        if not times.caller and _still_alone_after(draft, times.joined, "start_deadline"):
+        never = not times.caller and not unsure
+        if never and _still_alone_after(draft, times.joined, "start_deadline"):
             return Reason.CALLER_NEVER_CAME, "no caller came within startDeadline"
     elif times.claimed and draft.after(times.claimed, "start_deadline"):
         why = _what_is_missing(observed)
@@ -230,38 +237,31 @@ def _still_alone_after(draft: _Draft, start: datetime, duration: str) -> bool:
     return False
 
 
-def _why_lost(draft: _Draft, pod: Pod | None, call: PodStatus | None) -> str | None:
+def _why_lost(observed: Observed) -> str | None:
     """Return why an agent that was in its room is gone while its caller is there, or None.
 
-    An agent leaves its room a moment after its caller, so that its end means nothing before the
-    room was looked at once more.
+    An agent leaves its room a moment after its caller, so that its end makes the room stale
+    (``Record``), and means nothing before the room was looked at once more.
     """
-    observed = draft.observed
-    if pod is None:
-        why = "the agent's pod is gone"
-    elif pod.finished:
-        why = pod.problem.message if pod.problem else "the agent's container has ended"
-    elif _job_over(call) and call:
-        why = call.end.message if call.end else "the agent ended its job"
-    else:
+    if observed.knows_livekit and (observed.room_stale or observed.room is None):
         return None
-    if not observed.knows_livekit or (not observed.room_stale and _looked_since(observed, call)):
-        return why
-    draft.actions.append(LookAtRoom())
+    pod, call = observed.pod, observed.call
+    if pod is None:
+        return "the agent's pod is gone"
+    if pod.finished:
+        return pod.problem.message if pod.problem else "the agent's container has ended"
+    if call and call.over:
+        return call.end.message if call.end else "the agent ended its job"
     return None
 
 
-def _looked_since(observed: Observed, call: PodStatus | None) -> bool:
-    if observed.room_seen is None:
-        return False
-    ended = call.at.ended if call else None
-    return ended is None or observed.room_seen >= from_unix(ended)
-
-
 def _what_is_missing(observed: Observed) -> Problem:
+    pod, call = observed.pod, observed.call
+    if pod and pod.finished and pod.problem:
+        # Whatever else went wrong did so because of this.
+        return pod.problem
     if observed.problem:
         return observed.problem
-    pod, call = observed.pod, observed.call
     if pod is None:
         return Problem(Reason.POD_STARTING, "the pod went away while it was starting")
     if pod.problem:
@@ -300,7 +300,8 @@ def _start(draft: _Draft, pod: Pod) -> None:
     missing = _what_is_missing(observed)
     assigned = observed.call is not None and observed.call.at.dispatched is not None
     # The sidecar tells that the agent has registered up to a second before the kubelet's probe.
-    if pod.ready or (observed.call and observed.call.agent.connected):
+    registered = pod.ready or (observed.call is not None and observed.call.agent.connected)
+    if registered and not pod.finished and not pod.deleting:
         draft.condition(ConditionType.POD_READY, True, Reason.READY, "the agent has registered")
         if not assigned and not _job_over(observed.call):
             draft.actions.append(Assign())
@@ -363,7 +364,7 @@ def _end(draft: _Draft, reason: Reason, message: str) -> None:
     status.end_reason = reason
     times.ending = times.ending or observed.now
     draft.condition(ConditionType.ACTIVE, False, reason, message)
-    if call and call.room_deletion_requested:
+    if call and call.room_deletion_requested and _may_be_open(draft):
         draft.actions.append(CloseRoom())
     has_job = (
         pod is not None

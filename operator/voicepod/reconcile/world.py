@@ -83,6 +83,8 @@ class World:
         if known is None or known.uid != pod.uid or known.version <= pod.version:
             self.pods[pod.key] = pod
             self._pods_of.setdefault(pod.session, {})[pod.key] = pod
+            if pod.finished and not (known and known.finished):
+                self._doubt_room(pod.session)
 
     def drop_pod(self, key: Key, uid: str) -> None:
         """Forget an agent pod, unless another one has its name by now."""
@@ -92,6 +94,12 @@ class World:
             self._pods_of[pod.session].pop(key, None)
             if not self._pods_of[pod.session]:
                 del self._pods_of[pod.session]
+            self._doubt_room(pod.session)
+
+    def _doubt_room(self, session: Key) -> None:
+        # An agent that is gone may have left because its caller did.
+        if record := self.records.get(session):
+            record.room_stale = True
 
     def pods_of(self, session: Key) -> list[Pod]:
         """Return a session's pods, the newest first."""
@@ -118,11 +126,16 @@ class World:
     def _same_room(self, other: Record, record: Record) -> bool:
         if other.status.phase.finished or other.status.end_reason:
             return False
-        ours, theirs = record.agent_spec, other.agent_spec
+        ours, theirs = self._spec_of(record), self._spec_of(other)
         if not ours or not theirs or ours.livekit.url != theirs.livekit.url:
             return False
         sids = {_sid(record), _sid(other)} - {""}
         return len(sids) <= 1
+
+    def _spec_of(self, record: Record) -> VoiceAgentSpec | None:
+        # After a start not every session has been looked at, and they hold their rooms already.
+        agent = self.agent_of(record.session)
+        return agent.spec if agent else record.agent_spec
 
     @staticmethod
     def _agent_key(session: Session) -> Key:
