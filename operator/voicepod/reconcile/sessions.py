@@ -79,8 +79,16 @@ class SessionReconciler:
             record.status = decision.status
             if not decision.actions:
                 return decision
+            stuck: Stuck | None = None
             for action in decision.actions:
-                await self.actor.carry_out(action, record)
+                # One that fails keeps none of the others: a pod that cannot be started does not
+                # keep its caller's leaving from being seen.
+                try:
+                    await self.actor.carry_out(action, record)
+                except Stuck as error:
+                    stuck = stuck or error
+            if stuck:
+                raise stuck
             record.problem = None
             if DeleteSession() in decision.actions:
                 return Decision(record.status)
