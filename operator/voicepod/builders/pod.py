@@ -4,7 +4,6 @@ The user's container stays as it is. It only finds a LiveKit server on its own l
 the sidecar.
 """
 
-import copy
 import math
 from dataclasses import dataclass
 from typing import Any, Final
@@ -88,8 +87,8 @@ def build_pod(
     keys: PodKeys,
 ) -> Manifest:
     """Return the manifest of a session's pod; ``shutdown_grace`` is in seconds."""
-    metadata = template.get("metadata", {})
-    spec = copy.deepcopy(template["spec"])
+    template = _without_nulls(template)
+    metadata, spec = template.get("metadata", {}), template["spec"]
     spec["restartPolicy"] = "Never"
     spec["automountServiceAccountToken"] = False
     spec["enableServiceLinks"] = False
@@ -131,6 +130,15 @@ def build_pod(
     }
 
 
+def _without_nulls(value: Any) -> Any:
+    """Return a deep copy without nulls: to the API server they mean that nothing was written."""
+    if isinstance(value, dict):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [_without_nulls(item) for item in value]
+    return value
+
+
 def _sidecar(sidecar: Sidecar, keys: PodKeys) -> Manifest:
     return {
         "name": SIDECAR_CONTAINER,
@@ -167,11 +175,11 @@ def _connect_agent(container: Manifest, keys: PodKeys) -> None:
         "LIVEKIT_API_KEY": "voicepod",
         "LIVEKIT_API_SECRET": keys.api_secret,
     }
-    own = [entry for entry in container.get("env", []) if entry["name"] not in forced]
+    own = [entry for entry in container.get("env", []) if entry.get("name") not in forced]
     defaults = {
         name: value
         for name, value in _AGENT_DEFAULTS.items()
-        if not any(entry["name"] == name for entry in own)
+        if not any(entry.get("name") == name for entry in own)
     }
     container["env"] = [
         *own,
