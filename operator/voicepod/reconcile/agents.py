@@ -28,6 +28,7 @@ _CHECK_WORKING: Final = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class _Check:
+    uid: str
     generation: int
     at: datetime
     problem: Problem | None
@@ -64,11 +65,11 @@ class AgentReconciler:
 
     async def _checked(self, agent: Agent) -> _Check:
         last, now = self._checks.get(agent.key), self.clock()
-        if last and last.generation == agent.generation:
+        if last and (last.uid, last.generation) == (agent.uid, agent.generation):
             age = now - last.at
             if age < (_CHECK_BROKEN if last.problem else _CHECK_WORKING):
                 return last
-        check = _Check(agent.generation, now, await self._problem(agent))
+        check = _Check(agent.uid, agent.generation, now, await self._problem(agent))
         self._checks[agent.key] = check
         if check.problem is None and (last is None or last.problem is not None):
             self.on_ready(agent.key)
