@@ -1,14 +1,19 @@
 """Takes news over into the world, and enqueues what has to be reconciled because of it."""
 
-from collections.abc import Collection
+import logging
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from voicepod.api.names import LABEL_SESSION
 from voicepod.kube.client import PODS, VOICE_AGENTS, VOICE_SESSIONS, Kube
 from voicepod.reconcile.loop import Item, Queue
 from voicepod.reconcile.objects import Json, Key, parse_agent, parse_pod, parse_session
 from voicepod.reconcile.world import World
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 # Counts in a VoiceAgent's status are for people: one write a second is enough, however many calls
 # come and go.
@@ -24,13 +29,19 @@ class Intake:
 
     def agent(self, raw: Json, deleted: bool) -> None:
         """Take over a VoiceAgent."""
-        agent = parse_agent(raw)
+        agent = _understood(parse_agent, raw)
+        if agent is None:
+            return
         known = self.world.agents.get(agent.key)
         if deleted:
             self.world.drop_agent(agent.key)
         else:
             self.world.put_agent(agent)
-        if deleted or known is None or known.generation != agent.generation:
+        if (
+            deleted
+            or known is None
+            or (known.uid, known.generation) != (agent.uid, agent.generation)
+        ):
             self.queue.add(Item("agent", agent.key))
             self.sessions_of(agent.key)
 
@@ -42,7 +53,9 @@ class Intake:
 
     def session(self, raw: Json, deleted: bool) -> None:
         """Take over a VoiceSession."""
-        session = parse_session(raw)
+        session = _understood(parse_session, raw)
+        if session is None:
+            return
         if deleted:
             self.world.drop_session(session.key)
         else:
@@ -54,7 +67,9 @@ class Intake:
 
     def pod(self, raw: Json, deleted: bool) -> None:
         """Take over an agent pod."""
-        pod = parse_pod(raw)
+        pod = _understood(parse_pod, raw)
+        if pod is None:
+            return
         if deleted:
             self.world.drop_pod(pod.key, pod.uid)
         else:
@@ -99,6 +114,16 @@ class Intake:
         for key, pod in pods.items():
             world.drop_pod(key, pod.uid)
             self.queue.add(Item("session", pod.session))
+
+
+def _understood(parse: Callable[[Json], T], raw: Json) -> T | None:
+    """Parse an object, or complain of it: one that was written past the CRD, or a pod that somebody
+    labelled by hand, must not keep the others from being served."""
+    try:
+        return parse(raw)
+    except (KeyError, TypeError, ValueError) as error:
+        logger.warning("%s/%s cannot be understood: %r", *_key(raw), error)
+        return None
 
 
 def _key(raw: Json) -> Key:
