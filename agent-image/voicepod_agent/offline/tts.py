@@ -76,8 +76,9 @@ class _EspeakStream(tts.ChunkedStream):
         except asyncio.IncompleteReadError as error:
             raise APIConnectionError("espeak-ng wrote no sound") from error
         finally:
-            # The caller interrupted, so the rest of the sentence isn't wanted any more.
+            # The caller interrupted, so the rest of the sentence isn't wanted any more. Not wait():
+            # it would wait for somebody to empty the pipe.
             if process.returncode is None:
                 process.kill()
-                await process.wait()
+                await process.communicate()
         output_emitter.flush()
