@@ -106,7 +106,7 @@ class FakeKube(Kube):
             for key, value in body.items()
             if (key == "status") == (subresource == "status")
         }
-        new = _merged(old, part)
+        new = merged(old, part)
         if new == old:
             return copy.deepcopy(old)
         return self._store(resource, (namespace, name), new, "MODIFIED")
@@ -180,14 +180,14 @@ def _selected(item: Object, selector: str) -> bool:
     return True
 
 
-def _merged(old: Object, patch: Object) -> Object:
+def merged(old: Object, patch: Object) -> Object:
     """JSON merge patch, RFC 7386."""
     new = copy.deepcopy(old)
     for key, value in patch.items():
         if value is None:
             new.pop(key, None)
         elif isinstance(value, dict):
-            new[key] = _merged(new[key] if isinstance(new.get(key), dict) else {}, value)
+            new[key] = merged(new[key] if isinstance(new.get(key), dict) else {}, value)
         else:
             new[key] = value
     return new
