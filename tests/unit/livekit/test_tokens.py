@@ -6,8 +6,8 @@ from typing import Any
 import jwt
 import pytest
 
-from voicepod.livekit.credentials import Credentials
 from voicepod.assignment.messages import Accepted
+from voicepod.livekit.credentials import Credentials
 from voicepod.livekit.tokens import join_token, room_token
 
 pytestmark = pytest.mark.unit
