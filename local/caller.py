@@ -14,29 +14,18 @@ The awaitables have no time limit of their own. They raise ConnectionError when 
 
 import asyncio
 import time
-import wave
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-import numpy as np
 from livekit import api, rtc
+
+from local.audio import FRAME_SECONDS, RATE, Ear, Microphone, Utterance
 
 SPEECH = Path(__file__).parent / "speech"
 """Recordings of what a caller says, mono and 16 bit; `record.sh` there makes them."""
-
-# What is sent and kept: enough for a voice. WebRTC itself runs at 48 kHz, and converts.
-_RATE = 24000
-_FRAME_SECONDS = 0.02
-
-# Where silence ends, as root mean square of 16 bit samples: a line that carries nothing arrives
-# with less than 5, espeak-ng's voice with 1000 to 5000, its softest consonants with about 100.
-_LOUD = 200
-
-# Pauses between two sentences of espeak-ng last up to 0.5 s.
-_PAUSE = 0.8
 
 # A starved livekit-server answers a join with "could not find any available nodes" until its
 # statistics, which it renews every few seconds, look better again.
@@ -53,14 +42,6 @@ def join_token(api_key: str, api_secret: str, room: str, identity: str) -> str:
     return token.to_jwt()
 
 
-@dataclass
-class Utterance:
-    """A stretch of speech; `end` is None while it goes on, then the end of its last loud frame."""
-
-    start: float
-    end: float | None = None
-
-
 @dataclass(frozen=True)
 class Line:
     """A line of the transcript, from LiveKit's text streams."""
@@ -68,70 +49,6 @@ class Line:
     identity: str
     text: str
     at: float
-
-
-class Ear:
-    """Tells speech from silence by loudness alone, and keeps all that it hears."""
-
-    def __init__(self) -> None:
-        self.utterances: list[Utterance] = []
-        self.samples = bytearray()
-        self._loud_until = 0.0
-
-    def hear(self, frame: bytes, at: float) -> None:
-        """Take a frame of 16 bit mono samples which arrived at the time `at`."""
-        self.samples += frame
-        samples = np.frombuffer(frame, dtype=np.int16).astype(np.float64)
-        speaking = bool(self.utterances) and self.utterances[-1].end is None
-        if np.sqrt(np.mean(samples**2)) >= _LOUD:
-            self._loud_until = at
-            if not speaking:
-                self.utterances.append(Utterance(start=at))
-        elif speaking and at - self._loud_until >= _PAUSE:
-            self.line_ended()
-
-    def line_ended(self) -> None:
-        """End the utterance, as no more of it comes."""
-        if self.utterances and self.utterances[-1].end is None:
-            self.utterances[-1].end = self._loud_until
-
-
-class Microphone:
-    """Sends sound without a break, silence included, as a real microphone does.
-
-    Agents wait for silence to know that it is their turn, so a line that merely stops won't do.
-    """
-
-    def __init__(self) -> None:
-        # A short queue: what is said now is heard 40 ms later.
-        self._source = rtc.AudioSource(_RATE, num_channels=1, queue_size_ms=40)
-        self.track = rtc.LocalAudioTrack.create_audio_track("microphone", self._source)
-        self._pending: list[rtc.AudioFrame] = []
-        self._spoken = asyncio.Event()
-        self._on = True
-
-    async def run(self) -> None:
-        """Send what is pending, else silence, until turned off."""
-        silence = rtc.AudioFrame.create(_RATE, 1, int(_RATE * _FRAME_SECONDS))
-        while self._on:
-            frame = self._pending.pop(0) if self._pending else silence
-            # Returns when the queue has room: that keeps the pace.
-            await self._source.capture_frame(frame)
-            if not self._pending:
-                self._spoken.set()
-
-    def turn_off(self) -> None:
-        """End `run` after the frame that it is about to send."""
-        self._on = False
-
-    async def play(self, recording: Path) -> None:
-        """Speak a WAV file, and return when its last sample is out."""
-        with wave.open(str(recording)) as file:
-            rate, sound = file.getframerate(), file.readframes(file.getnframes())
-        resampler = rtc.AudioResampler(rate, _RATE)
-        self._pending += [*resampler.push(bytearray(sound)), *resampler.flush()]
-        self._spoken.clear()
-        await self._spoken.wait()
 
 
 class Caller:
@@ -159,11 +76,15 @@ class Caller:
     async def __aenter__(self) -> Self:
         """Join the room and turn the microphone on; raises rtc.ConnectError if not let in."""
         self.dialed = time.time()
-        await self._connect()
-        self.joined = time.time()
-        # At once: LiveKit tells the others of a participant without a track only 3 s later.
-        options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
-        await self._room.local_participant.publish_track(self._microphone.track, options)
+        try:
+            await self._connect()
+            self.joined = time.time()
+            # At once: LiveKit tells the others of a participant without a track only 3 s later.
+            options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
+            await self._room.local_participant.publish_track(self._microphone.track, options)
+        except BaseException:
+            await self._room.disconnect()
+            raise
         self._speaking = asyncio.create_task(self._microphone.run())
         return self
 
@@ -221,11 +142,7 @@ class Caller:
 
     def save(self, path: Path) -> None:
         """Write all that the agent's tracks carried, pauses included, to a WAV file."""
-        with wave.open(str(path), "wb") as file:
-            file.setnchannels(1)
-            file.setsampwidth(2)
-            file.setframerate(_RATE)
-            file.writeframes(self._ear.samples)
+        self._ear.save(path)
 
     async def leave(self) -> None:
         """Hang up; the context's end does it too, and twice does no harm."""
@@ -246,8 +163,9 @@ class Caller:
             room.register_text_stream_handler("lk.transcription", self._on_transcription)
             try:
                 return await room.connect(self._url, self._token)
-            except rtc.ConnectError:
-                if time.monotonic() > give_up:
+            except rtc.ConnectError as error:
+                # A token that is refused is refused the next time, too.
+                if "401" in error.message or time.monotonic() > give_up:
                     raise
                 await asyncio.sleep(_JOIN_RETRY)
 
@@ -265,7 +183,7 @@ class Caller:
 
     async def _listen(self, track: rtc.Track) -> None:
         stream = rtc.AudioStream.from_track(
-            track=track, sample_rate=_RATE, frame_size_ms=int(_FRAME_SECONDS * 1000)
+            track=track, sample_rate=RATE, frame_size_ms=int(FRAME_SECONDS * 1000)
         )
         try:
             async for event in stream:

@@ -1,11 +1,14 @@
+import wave
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from local.caller import Ear, Utterance
+from local.audio import FRAME_SECONDS, RATE, Ear, Utterance
 
 pytestmark = pytest.mark.unit
 
-FRAME = 480  # 20 ms at 24 kHz
+FRAME = round(RATE * FRAME_SECONDS)
 
 
 class Line:
@@ -16,9 +19,9 @@ class Line:
         self.now = 100.0
 
     def carries(self, loudness: int, seconds: float) -> None:
-        for _ in range(round(seconds / 0.02)):
+        for _ in range(round(seconds / FRAME_SECONDS)):
             self.ear.hear(np.full(FRAME, loudness, dtype=np.int16).tobytes(), self.now)
-            self.now += 0.02
+            self.now += FRAME_SECONDS
 
     @property
     def utterances(self) -> list[Utterance]:
@@ -78,9 +81,12 @@ def test_a_line_that_is_cut_ends_the_utterance() -> None:
     assert line.utterances == [Utterance(100.0, 100.48)]
 
 
-def test_all_that_was_heard_is_kept() -> None:
+def test_all_that_was_heard_is_kept(tmp_path: Path) -> None:
     line = Line()
     line.carries(0, seconds=1)
     line.carries(2000, seconds=1)
+    line.ear.save(tmp_path / "heard.wav")
 
-    assert len(line.ear.samples) == 2 * 24000 * 2
+    with wave.open(str(tmp_path / "heard.wav")) as heard:
+        assert (heard.getnframes() / heard.getframerate(), heard.getnchannels()) == (2.0, 1)
+        assert set(np.frombuffer(heard.readframes(2 * RATE), dtype=np.int16)) == {0, 2000}
