@@ -25,8 +25,7 @@ server = AgentServer(
     # the memory, and there is no other call to be isolated from.
     job_executor_type=JobExecutorType.THREAD,
     num_idle_processes=1,
-    # A call fills the pod, whatever the processor is doing: so the first one is never refused
-    # because the machine is busy, and no idle thread is prepared for a second.
+    # A call fills the pod, and nothing else does: by default a busy machine refuses calls.
     load_fnc=lambda server: float(len(server.active_jobs)),
 )
 
