@@ -1,15 +1,9 @@
 """The operator's process: its parts, put together, and how it starts and stops."""
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
-from typing import Final
-
-from aiohttp import web
 
 from voicepod.assignment.client import PodClient, pod_session
 from voicepod.builders.pod import Sidecar
@@ -18,12 +12,11 @@ from voicepod.handlers.http import create_app
 from voicepod.handlers.intake import Intake
 from voicepod.handlers.watches import registry_for
 from voicepod.kube import client as kube_client
-from voicepod.kube.client import Kube
-from voicepod.kube.errors import KubeError
 from voicepod.kube.events import Events
 from voicepod.kube.watch import watching
 from voicepod.livekit.rooms import Rooms, client_session
 from voicepod.observability import logs
+from voicepod.process import fill_again, fill_first, serving
 from voicepod.reconcile.actor import Actor
 from voicepod.reconcile.agents import AgentReconciler
 from voicepod.reconcile.loop import Loop, Queue
@@ -33,13 +26,6 @@ from voicepod.settings import OperatorSettings
 from voicepod.signing_key import load_signer
 
 logger = logging.getLogger(__name__)
-
-# A watch that starts anew does not tell what was deleted meanwhile; a list of everything does.
-# It costs the API server little at this rate, and nothing urgent hangs on it.
-_RELIST: Final = 300.0
-
-# How long to wait until the API server, the CRDs or the rights are there, in seconds.
-_START_RETRY: Final = 2.0
 
 
 def _now() -> datetime:
@@ -57,9 +43,10 @@ async def run() -> None:
         pod_session() as pod_http,
         client_session() as livekit_http,
         # Probes are answered from the start; the rest needs what the first list waits for.
-        _serving(create_app(intake, ready.is_set), settings.port),
+        serving(create_app(intake, ready.is_set), settings.port),
     ):
-        await _until_filled(intake, kube, settings)
+        fill = partial(intake.fill, kube, settings.namespaces)
+        await fill_first(fill)
         signer = await load_signer(kube, settings.namespace, settings.signing_key_secret)
         sidecar = Sidecar(settings.sidecar_image, settings.url, signer.public_key)
         events = Events(kube, "voicepod-operator", _now)
@@ -77,39 +64,10 @@ async def run() -> None:
             tasks = [
                 group.create_task(loop.run()),
                 group.create_task(events.run()),
-                group.create_task(_relist(intake, kube, settings)),
+                group.create_task(fill_again(fill)),
             ]
             ready.set()
             logger.info("the operator is ready")
             await stop.wait()
             for task in tasks:
                 task.cancel()
-
-
-@asynccontextmanager
-async def _serving(app: web.Application, port: int) -> AsyncIterator[None]:
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, port=port).start()
-        yield
-    finally:
-        await runner.cleanup()
-
-
-async def _until_filled(intake: Intake, kube: Kube, settings: OperatorSettings) -> None:
-    while True:
-        try:
-            await intake.fill(kube, settings.namespaces)
-        except KubeError as error:
-            logger.warning("cannot list what there is: %s", error)
-            await asyncio.sleep(_START_RETRY)
-        else:
-            return
-
-
-async def _relist(intake: Intake, kube: Kube, settings: OperatorSettings) -> None:
-    while True:
-        await asyncio.sleep(_RELIST)
-        with contextlib.suppress(KubeError):
-            await intake.fill(kube, settings.namespaces)
