@@ -167,12 +167,12 @@ class Stage:
         return await self.eventually(f"an Event {reason} about {about}", told)
 
     async def eventually(
-        self, what: str, look: Callable[[], Awaitable[T]], within: float = PATIENCE
+        self, what: str, look: Callable[[], Awaitable[T | None]], within: float = PATIENCE
     ) -> T:
         """Look until there is something, and return it; else tell what the cluster says."""
         try:
             async with asyncio.timeout(within):
-                while not (found := await look()):
+                while not (found := await look()):  # noqa: ASYNC110 - nothing tells of it
                     await asyncio.sleep(_LOOK_EVERY)
                 return found
         except TimeoutError:
@@ -187,10 +187,12 @@ class Stage:
                 parts.append(f"{resource.plural} {found['metadata']['name']}: {status}")
         parts.append(await self._told("get", "pods", "--output", "wide"))
         parts.append(await self._told("get", "events", "--sort-by", ".lastTimestamp"))
-        for pod in await self.pods():
-            parts.append(await self._logs(self.namespace, f"pod/{pod}"))
-        for process in ("operator", "gateway"):
-            parts.append(await self._logs(chart.NAMESPACE, f"deployment/voicepod-{process}"))
+        logs = [
+            *((self.namespace, f"pod/{pod}") for pod in await self.pods()),
+            (chart.NAMESPACE, "deployment/voicepod-operator"),
+            (chart.NAMESPACE, "deployment/voicepod-gateway"),
+        ]
+        parts += [await self._logs(*log) for log in logs]
         return "\n\n".join(parts)
 
     async def _logs(self, namespace: str, of: str) -> str:

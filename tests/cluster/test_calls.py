@@ -146,6 +146,7 @@ async def test_a_caller_back_within_reconnect_grace_has_the_same_pod(stage: Stag
     await stage.in_phase(name, "Reconnecting")
     async with stage.call(f"{prefix}1") as caller:
         back = await stage.in_phase(name, "Active")
+        await caller.agent_track()
         asked = await caller.send_chat("When do you open?")
         await caller.heard_speech(after=asked)
         await stage.end(name)
