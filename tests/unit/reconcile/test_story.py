@@ -1,0 +1,90 @@
+import pytest
+
+from tests.unit.reconcile.scenes import alone, at, ending, fresh, in_call, pod, running, starting
+from voicepod.api.conditions import Reason
+from voicepod.api.session import VoiceSessionStatus
+from voicepod.assignment.messages import PodState
+from voicepod.kube.events import Note
+from voicepod.reconcile.decide import Observed, decide
+from voicepod.reconcile.objects import Problem
+from voicepod.reconcile.story import notes_between
+
+pytestmark = pytest.mark.unit
+
+
+def told(before: Observed, after: Observed) -> list[tuple[str, bool]]:
+    notes = notes_between(decide(before).status, decide(after).status)
+    return [(note.reason, note.warning) for note in notes]
+
+
+def test_nothing_is_told_where_nothing_has_changed() -> None:
+    for scene in (fresh(), starting(), in_call(), alone(), ending()):
+        assert told(scene, scene) == []
+
+
+def test_a_pod_that_starts_is_told_by_its_name() -> None:
+    (note,) = notes_between(VoiceSessionStatus(), decide(starting()).status)
+
+    assert note == Note("PodStarted", "pod call-1 starts for the room")
+
+
+def test_an_agent_that_joins_is_told_with_the_time_it_took() -> None:
+    (note,) = notes_between(decide(starting()).status, decide(in_call()).status)
+
+    assert note == Note("AgentJoined", "the agent is in the room 3.0 s after the session was made")
+
+
+def test_a_caller_who_leaves_and_comes_back_is_told() -> None:
+    assert told(in_call(), alone()) == [("CallerAway", False)]
+    assert told(alone(), in_call()) == [("CallerBack", False)]
+
+
+def test_an_end_is_told_by_its_reason() -> None:
+    over = ending(now=21, call=running(state=PodState.ENDED, end="told to"))
+
+    assert told(ending(), over) == [("Requested", False)]
+
+
+def test_a_failure_is_a_warning() -> None:
+    lost = in_call(now=30, pod=None, call=None)
+
+    assert told(in_call(), lost) == [("AgentLost", True)]
+
+
+def test_what_has_to_be_mended_is_a_warning_in_its_own_words_told_once() -> None:
+    problem = Problem(Reason.SECRET_NOT_FOUND, "Secret voice/keys does not exist")
+    broken = decide(fresh(problem=problem)).status
+    still = decide(fresh(now=30, status=broken, problem=problem)).status
+
+    assert notes_between(VoiceSessionStatus(), broken) == [
+        Note("SecretNotFound", "Secret voice/keys does not exist", warning=True)
+    ]
+    assert notes_between(broken, still) == []
+
+
+def test_another_trouble_is_another_warning() -> None:
+    first = fresh(problem=Problem(Reason.SECRET_NOT_FOUND, "no Secret"))
+    second = fresh(problem=Problem(Reason.LIVEKIT_UNREACHABLE, "no LiveKit"))
+
+    assert told(first, second) == [("LiveKitUnreachable", True)]
+
+
+def test_a_pod_that_cannot_start_is_a_warning() -> None:
+    pulling = starting(pod=pod(problem=Problem(Reason.IMAGE_PULL_FAILED, "no such image")))
+
+    assert told(starting(), pulling) == [("ImagePullFailed", True)]
+
+
+def test_an_agent_that_is_about_to_register_is_nothing_to_warn_of() -> None:
+    runs = starting(pod=pod(problem=Problem(Reason.AGENT_NOT_REGISTERED, "not yet")))
+
+    assert told(starting(), runs) == []
+
+
+def test_a_join_is_told_even_if_nobody_knows_when_the_session_was_made() -> None:
+    new = VoiceSessionStatus()
+    new.times.joined = at(3)
+
+    assert notes_between(VoiceSessionStatus(), new) == [
+        Note("AgentJoined", "the agent is in the room")
+    ]

@@ -1,0 +1,229 @@
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.unit.reconcile.scenes import KEY, NOON, SID, at, pod, session
+from voicepod.api.agent import LiveKit, SecretRef, VoiceAgentSpec, VoiceAgentStatus
+from voicepod.api.conditions import Reason
+from voicepod.api.session import AgentRef, Phase, Times, VoiceSessionSpec, VoiceSessionStatus
+from voicepod.reconcile.objects import Agent, Session
+from voicepod.reconcile.world import World
+
+pytestmark = pytest.mark.unit
+
+DESK = ("voice", "desk")
+
+
+def agent(name: str = "desk", url: str = "ws://livekit", version: int = 1) -> Agent:
+    livekit = LiveKit(url=url, credentials_secret_ref=SecretRef(name="livekit"))
+    spec = VoiceAgentSpec(livekit=livekit, template={})
+    return Agent(("voice", name), f"{name}-uid", version, 1, spec, VoiceAgentStatus())
+
+
+def named(name: str, created: float = 0, desk: str = "desk", **changes: Any) -> Session:
+    values: dict[str, Any] = {"key": ("voice", name), "uid": f"{name}-uid", "created": at(created)}
+    room, sid = changes.pop("room", "a room"), changes.pop("sid", SID)
+    spec = VoiceSessionSpec(agent_ref=AgentRef(name=desk), room=room, room_sid=sid)
+    return replace(session(), **(values | {"spec": spec} | changes))
+
+
+def holder(world: World, name: str) -> str | None:
+    found = world.room_holder(world.records[("voice", name)])
+    return found.key[1] if found else None
+
+
+def claimed() -> VoiceSessionStatus:
+    return VoiceSessionStatus(phase=Phase.STARTING, times=Times(claimed=NOON))
+
+
+@pytest.fixture
+def world() -> World:
+    world = World()
+    world.put_agent(agent())
+    return world
+
+
+def test_an_older_version_of_an_agent_never_replaces_a_newer_one(world: World) -> None:
+    newer = agent(version=7)
+    world.put_agent(newer)
+    world.put_agent(agent(version=6))
+
+    assert world.agents[DESK] is newer
+
+
+def test_an_older_version_of_a_session_never_replaces_a_newer_one(world: World) -> None:
+    newer = replace(session(), version=7)
+    world.put_session(newer)
+    world.put_session(replace(session(), version=6, deleting=True))
+
+    assert world.records[KEY].session is newer
+
+
+def test_an_older_version_of_a_pod_never_replaces_a_newer_one(world: World) -> None:
+    newer = pod(version=7)
+    world.put_pod(newer)
+    world.put_pod(pod(version=6, ready=True))
+
+    assert world.pods_of(KEY) == [newer]
+
+
+def test_a_session_of_the_same_name_and_another_uid_is_another_one(world: World) -> None:
+    world.put_session(session())
+    world.records[KEY].call_stale = True
+
+    world.put_session(replace(session(), uid="another"))
+
+    assert not world.records[KEY].call_stale
+    assert [record.session.uid for record in world.sessions_of(DESK)] == ["another"]
+
+
+def test_what_was_learned_of_a_session_outlives_its_new_versions(world: World) -> None:
+    world.put_session(session())
+    world.records[KEY].status = claimed()
+
+    world.put_session(replace(session(), version=2))
+
+    assert world.records[KEY].status == claimed()
+
+
+def test_a_touched_annotation_makes_the_room_stale(world: World) -> None:
+    world.put_session(session())
+    world.put_session(replace(session(), version=2))
+    assert not world.records[KEY].room_stale
+
+    world.put_session(replace(session(), version=3, room_changed="EV_1"))
+    world.put_session(replace(session(), version=4, room_changed="EV_1"))
+
+    assert world.records[KEY].room_stale
+
+
+def test_a_pod_that_ends_makes_the_room_stale_once(world: World) -> None:
+    world.put_session(session())
+    world.put_pod(pod())
+    assert not world.records[KEY].room_stale
+
+    world.put_pod(pod(version=2, finished=True))
+    assert world.records[KEY].room_stale
+    world.records[KEY].room_stale = False
+    world.put_pod(pod(version=3, finished=True))
+
+    assert not world.records[KEY].room_stale
+
+
+def test_a_pod_that_is_gone_makes_the_room_stale(world: World) -> None:
+    world.put_session(session())
+    world.put_pod(pod())
+
+    world.drop_pod(pod().key, pod().uid)
+
+    assert world.pods_of(KEY) == []
+    assert world.records[KEY].room_stale
+
+
+def test_a_pod_is_not_dropped_for_another_one_that_had_its_name(world: World) -> None:
+    world.put_pod(pod())
+
+    world.drop_pod(pod().key, "another")
+
+    assert world.pods_of(KEY) == [pod()]
+
+
+def test_the_newest_generation_of_pods_comes_first(world: World) -> None:
+    for generation in (1, 3, 2):
+        world.put_pod(pod(key=("voice", f"call-{generation}"), generation=generation))
+
+    assert [one.generation for one in world.pods_of(KEY)] == [3, 2, 1]
+
+
+def test_a_dropped_session_is_nobodys(world: World) -> None:
+    world.put_session(session())
+    world.drop_session(KEY)
+    world.drop_session(KEY)
+
+    assert world.sessions_of(DESK) == []
+    assert KEY not in world.records
+
+
+def test_the_only_session_of_a_room_has_it(world: World) -> None:
+    world.put_session(named("one"))
+
+    assert holder(world, "one") is None
+
+
+def test_the_older_of_two_sessions_has_the_room(world: World) -> None:
+    world.put_session(named("late", created=1))
+    world.put_session(named("early", created=0))
+
+    assert holder(world, "late") == "early"
+    assert holder(world, "early") is None
+
+
+def test_of_two_sessions_made_at_once_one_has_the_room(world: World) -> None:
+    world.put_session(named("b"))
+    world.put_session(named("a"))
+
+    assert (holder(world, "a"), holder(world, "b")) == (None, "a")
+
+
+def test_a_session_that_has_its_pod_keeps_the_room_from_an_older_one(world: World) -> None:
+    world.put_session(named("early", created=0))
+    world.put_session(named("late", created=1, status=claimed()))
+
+    assert (holder(world, "early"), holder(world, "late")) == ("late", None)
+
+
+@pytest.mark.parametrize(
+    "over",
+    [
+        VoiceSessionStatus(phase=Phase.ENDED),
+        VoiceSessionStatus(phase=Phase.FAILED),
+        VoiceSessionStatus(phase=Phase.ENDING, end_reason=Reason.CALLER_LEFT),
+    ],
+)
+def test_a_session_that_is_over_holds_no_room(world: World, over: VoiceSessionStatus) -> None:
+    world.put_session(named("early", status=over))
+    world.put_session(named("late", created=1))
+
+    assert holder(world, "late") is None
+
+
+def test_a_later_room_of_the_same_name_is_another_room(world: World) -> None:
+    world.put_session(named("early"))
+    world.put_session(named("late", created=1, sid="RM_2"))
+
+    assert holder(world, "late") is None
+
+
+def test_a_session_that_names_no_sid_means_whatever_room_has_its_name(world: World) -> None:
+    world.put_session(named("early"))
+    world.put_session(named("late", created=1, sid=""))
+
+    assert holder(world, "late") == "early"
+
+
+def test_rooms_of_two_livekit_servers_are_two_rooms(world: World) -> None:
+    world.put_agent(agent("other", url="ws://elsewhere"))
+    world.put_session(named("early"))
+    world.put_session(named("late", created=1, desk="other"))
+
+    assert holder(world, "late") is None
+
+
+def test_two_agents_of_one_livekit_share_its_rooms(world: World) -> None:
+    world.put_agent(agent("other"))
+    world.put_session(named("early"))
+    world.put_session(named("late", created=1, desk="other"))
+
+    assert holder(world, "late") == "early"
+
+
+def test_a_session_holds_its_room_though_its_agent_was_deleted(world: World) -> None:
+    world.put_agent(agent("other"))
+    world.put_session(named("early", status=claimed()))
+    world.put_session(named("late", created=1, desk="other"))
+    world.records[("voice", "early")].agent_spec = agent().spec
+
+    world.drop_agent(DESK)
+
+    assert holder(world, "late") == "early"
