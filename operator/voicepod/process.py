@@ -41,7 +41,9 @@ async def serving(app: web.Application, port: int) -> AsyncIterator[None]:
 
 async def fill_first(fill: Fill) -> None:
     """List everything, as often as it takes until it succeeds."""
-    while not await _filled(fill):
+    while True:
+        if await _filled(fill):
+            return
         await asyncio.sleep(_RETRY)
 
 
