@@ -18,6 +18,7 @@ PACKAGES = {
     "skopeo": "hands over built images layer by layer",
     "mmdebstrap": "makes the base image",
     "busybox-static": "the pods' sandbox image",
+    "espeak-ng": "the voice of the offline agent, in its unit tests",
     "ca-certificates": "pip and npm in image builds",
 }
 

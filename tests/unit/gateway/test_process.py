@@ -15,7 +15,6 @@ import pytest
 from tests.support.api_server import ApiServer, serve
 from tests.support.fake_kube import Call
 from tests.unit.gateway.stage import Stage, sign
-from voicepod import process
 from voicepod.gateway import app
 from voicepod.kube.client import EVENTS
 from voicepod.kube.errors import NotFound
@@ -125,7 +124,7 @@ async def test_events_are_posted(stage: Stage, http: aiohttp.ClientSession, port
 async def test_the_process_lives_but_is_not_ready_before_the_crds_are_there(
     stage: Stage, http: aiohttp.ClientSession, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(process, "_RETRY", 0.01)
+    monkeypatch.setattr("voicepod.process._RETRY", 0.01)
     asked = asyncio.Event()
 
     async def no_such_kind(_: Call) -> None:
