@@ -29,6 +29,18 @@ class _FakeRooms(Rooms):
         self._ask_server("look")
         return self._server.rooms.get(name, Room(name))
 
+    async def open(self, name: str) -> str:
+        self._ask_server("open")
+        room = self._server.rooms.setdefault(name, Room(name, f"RM_{len(self._server.asked)}"))
+        return room.sid
+
+    async def close(self, name: str) -> None:
+        self._ask_server("close")
+        self._server.rooms.pop(name, None)
+
+    async def check(self) -> None:
+        self._ask_server("check")
+
     async def dispatches(self, name: str) -> dict[str, str]:
         self._ask_server("dispatches")
         return self._server.dispatches.get(name, {})

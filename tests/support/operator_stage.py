@@ -1,0 +1,182 @@
+"""The operator's real reconcilers between an API server, sidecars and a LiveKit in memory.
+
+It is to be run ``in_hours``: the operator's clock is that of the event loop.
+"""
+
+import asyncio
+import copy
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, Final, Self
+
+from tests.support.fake_kube import Call, FakeKube, put_secret
+from tests.support.fake_livekit import FakeLiveKit
+from tests.support.fake_pods import FakePods, FakeSidecar
+from tests.support.hours import now
+from voicepod.api.names import ANNOTATION_ROOM_CHANGED
+from voicepod.api.session import VoiceSessionStatus
+from voicepod.builders.pod import Sidecar
+from voicepod.credentials import CredentialStore
+from voicepod.handlers.intake import Intake
+from voicepod.kube.client import PODS, VOICE_AGENTS, VOICE_SESSIONS, Object
+from voicepod.kube.events import Events, Note, Regarding
+from voicepod.livekit.rooms import Room
+from voicepod.reconcile.actor import Actor
+from voicepod.reconcile.agents import AgentReconciler
+from voicepod.reconcile.loop import Loop, Queue
+from voicepod.reconcile.sessions import SessionReconciler
+from voicepod.reconcile.world import World
+
+NOON: Final = datetime(2026, 1, 1, 12, tzinfo=UTC)
+URL: Final = "ws://livekit"
+ROOM: Final = "a room"
+SID: Final = "RM_1"
+
+
+def clock() -> datetime:
+    """What the operator takes for now: noon, and the seconds of the loop."""
+    return NOON + timedelta(seconds=now())
+
+
+class NotedEvents(Events):
+    """Keeps what is posted."""
+
+    def __init__(self, kube: FakeKube) -> None:
+        super().__init__(kube, "test", clock)
+        self.notes: list[tuple[str, Note]] = []
+
+    def post(self, about: Regarding, note: Note) -> None:
+        self.notes.append((about.kind, note))
+
+
+class Stage:
+    """One operator and its surroundings."""
+
+    def __init__(self) -> None:
+        self.kube = FakeKube(clock)
+        self.livekit = FakeLiveKit()
+        self.pods = FakePods(clock)
+        self.events = NotedEvents(self.kube)
+        self.start_operator()
+
+    def start_operator(self) -> None:
+        """Make an operator that knows nothing."""
+        self.world, self.queue = World(), Queue()
+        self.intake = Intake(self.world, self.queue)
+        credentials = CredentialStore(self.kube, now)
+        sidecar = Sidecar("voicepod/operator", "http://operator", "public-key")
+        rooms = self.livekit
+        actor = Actor(self.world, self.kube, self.pods, rooms, credentials, sidecar, clock)
+        self.sessions = SessionReconciler(self.world, self.kube, actor, self.events, clock)
+        self.agents = AgentReconciler(
+            self.world,
+            self.kube,
+            rooms,
+            credentials,
+            sidecar,
+            self.events,
+            clock,
+            self.intake.sessions_of,
+        )
+
+    async def __aenter__(self) -> Self:
+        for resource, kind in (
+            (VOICE_AGENTS, "agent"),
+            (VOICE_SESSIONS, "session"),
+            (PODS, "pod"),
+        ):
+            self.kube.watch(resource, partial(self._changed, kind))
+        self._loop = asyncio.create_task(Loop(self.queue, self.sessions, self.agents).run())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop_operator()
+
+    async def stop_operator(self) -> None:
+        """End the operator wherever it is."""
+        self._loop.cancel()
+        await asyncio.gather(self._loop, return_exceptions=True)
+
+    async def restart_operator(self) -> None:
+        """End the operator wherever it is, and start another one that has to find its way."""
+        await self.stop_operator()
+        self.start_operator()
+        await self.intake.fill(self.kube, [])
+        self._loop = asyncio.create_task(Loop(self.queue, self.sessions, self.agents).run())
+
+    def _changed(self, kind: str, type_: str, item: Object) -> None:
+        getattr(self.intake, kind)(item, deleted=type_ == "DELETED")
+
+    def apply_agent(self, **spec: Any) -> None:
+        """Apply the VoiceAgent ``desk`` and its Secret."""
+        put_secret(
+            self.kube,
+            "voice",
+            "keys",
+            LIVEKIT_API_KEY="key",
+            LIVEKIT_API_SECRET="a-secret-of-at-least-32-characters",
+        )
+        template = {"spec": {"containers": [{"name": "agent", "image": "desk"}]}}
+        livekit = {"url": URL, "credentialsSecretRef": {"name": "keys"}}
+        body = {"livekit": livekit, "template": template} | spec
+        self.kube.put(VOICE_AGENTS, "voice", {"metadata": {"name": "desk"}, "spec": body})
+
+    def make_session(self, name: str = "call", **spec: Any) -> None:
+        """Make a VoiceSession, as the gateway does."""
+        body = {"agentRef": {"name": "desk"}, "room": ROOM, "roomSid": SID} | spec
+        self.kube.put(VOICE_SESSIONS, "voice", {"metadata": {"name": name}, "spec": body})
+
+    def callers(self, *identities: str) -> None:
+        """Have these callers in the room."""
+        self.livekit.rooms[ROOM] = Room(ROOM, SID, frozenset(identities))
+
+    def touch(self, event: str, name: str = "call") -> None:
+        """Say that the room has changed, as the gateway does."""
+        item = self._find(VOICE_SESSIONS, name)
+        item["metadata"]["annotations"] = {ANNOTATION_ROOM_CHANGED: event}
+        self.kube.put(VOICE_SESSIONS, "voice", item)
+
+    def edit_session(self, name: str = "call", **spec: Any) -> None:
+        """Edit a VoiceSession, as a user does."""
+        item = self._find(VOICE_SESSIONS, name)
+        self.kube.put(VOICE_SESSIONS, "voice", {**item, "spec": item["spec"] | spec})
+
+    def kubelet(self, status: Object, name: str = "call-1") -> None:
+        """Have the kubelet tell of a pod."""
+        item = self._find(PODS, name)
+        status = {"podIP": "10.0.0.1", **copy.deepcopy(status)}
+        self.kube.put(PODS, "voice", {**item, "status": status})
+
+    def sidecar(self, name: str = "call-1") -> FakeSidecar:
+        """The sidecar of a pod."""
+        return self.pods[self._find(PODS, name)["metadata"]["uid"]]
+
+    def hint(self, name: str = "call-1") -> bool:
+        """Have a pod's sidecar say that something has happened."""
+        return self.intake.hint(("voice", name))
+
+    def status(self, name: str = "call") -> VoiceSessionStatus:
+        """The status that the API server has of a session."""
+        return VoiceSessionStatus.model_validate(self._find(VOICE_SESSIONS, name).get("status", {}))
+
+    def pod_names(self) -> list[str]:
+        """The pods that are there."""
+        return [item["metadata"]["name"] for item in self.kube.objects(PODS)]
+
+    def session_writes(self) -> list[Call]:
+        """What was written for sessions: all but the statuses and the checks of VoiceAgents."""
+        return [
+            call
+            for call in self.kube.writes()
+            if call.plural != VOICE_AGENTS.plural and not call.name.endswith("-check-1")
+        ]
+
+    def story(self) -> list[str]:
+        """The reasons of the Events of sessions, in their order."""
+        return [note.reason for kind, note in self.events.notes if kind == "VoiceSession"]
+
+    def _find(self, resource: Any, name: str) -> Object:
+        for item in self.kube.objects(resource):
+            if item["metadata"]["name"] == name:
+                return item
+        raise AssertionError(f"there is no {resource.plural} {name}")
