@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Final, TypeVar
 
 import aiohttp
@@ -113,13 +114,17 @@ class Rooms:
         except ServerError as error:
             if error.code == ServerErrorCode.NOT_FOUND:
                 raise _NotFoundError(error.message) from error
-            if error.code in (ServerErrorCode.UNAUTHENTICATED, ServerErrorCode.PERMISSION_DENIED):
+            words = f"{error.status} {error.message}".strip()
+            # By the status: a key that is not known, or a wrong secret, is refused before anything
+            # that speaks Twirp is asked, and so without a code.
+            if error.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
                 raise Unauthorized(
-                    f"LiveKit at {self._url} does not accept the API key: {error.message}"
+                    f"LiveKit at {self._url} does not accept the API key and its secret: {words}"
                 ) from error
-            raise Unreachable(f"LiveKit at {self._url} answers: {error.message}") from error
+            raise Unreachable(f"LiveKit at {self._url} answers {words}") from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Unreachable(f"LiveKit at {self._url} is not reachable: {error!r}") from error
+            words = str(error) or type(error).__name__
+            raise Unreachable(f"LiveKit at {self._url} is not reachable: {words}") from error
 
 
 class _NotFoundError(LiveKitError):

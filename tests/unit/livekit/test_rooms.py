@@ -24,6 +24,9 @@ pytestmark = pytest.mark.unit
 KIND = ParticipantInfo.Kind
 STATE = ParticipantInfo.State
 
+# As livekit-server refuses a key or a secret: before anything that speaks Twirp is asked.
+PLAIN_401 = "401 in plain text"
+
 
 class Server:
     """Answers each method with the message or the Twirp error that a test put there."""
@@ -33,6 +36,8 @@ class Server:
 
     async def answer(self, request: web.Request) -> web.Response:
         answer = self.answers[request.path.rsplit("/", 1)[-1]]
+        if answer == PLAIN_401:
+            return web.Response(status=401, text="invalid API key")
         if isinstance(answer, str):
             status = {"not_found": 404, "unauthenticated": 401}.get(answer, 500)
             return web.json_response({"code": answer, "msg": "its words"}, status=status)
@@ -144,6 +149,15 @@ async def test_a_refusal_says_which_server_and_why(
 ) -> None:
     server.answers = dict.fromkeys(METHODS, code)
     with pytest.raises(error, match=r"LiveKit at ws://127\.0\.0\.1.*its words"):
+        await ask(rooms)
+
+
+@pytest.mark.parametrize("ask", ASK)
+async def test_a_key_that_is_refused_in_plain_text_is_refused(
+    server: Server, rooms: Rooms, ask: Callable[[Rooms], Awaitable[object]]
+) -> None:
+    server.answers = dict.fromkeys(METHODS, PLAIN_401)
+    with pytest.raises(Unauthorized, match=r"LiveKit at ws://127\.0\.0\.1.*401"):
         await ask(rooms)
 
 
