@@ -20,7 +20,7 @@ def seconds(duration: str) -> float:
 
     Raises ValueError when it is not a duration.
     """
-    if not re.match(PATTERN, duration):
+    if not re.fullmatch(PATTERN, duration):
         raise ValueError(f"{duration!r} is not a duration such as 30s, 5m or 1h30m")
     return sum(int(number) * _SECONDS[unit] for number, unit in _PART.findall(duration))
 
