@@ -1,0 +1,269 @@
+import copy
+from typing import Any
+
+import pytest
+
+from tests.support.fake_kube import FakeKube
+from tests.support.hours import in_hours, now
+from tests.unit.reconcile import pods
+from tests.unit.reconcile.test_objects import SESSION
+from voicepod.api.names import ANNOTATION_GENERATION, LABEL_SESSION
+from voicepod.api.session import Phase
+from voicepod.handlers.intake import Intake
+from voicepod.kube.client import PODS, VOICE_AGENTS, VOICE_SESSIONS
+from voicepod.reconcile.loop import Item, Queue
+from voicepod.reconcile.world import World
+
+pytestmark = pytest.mark.unit
+
+DESK, CALL, POD = ("voice", "desk"), ("voice", "call"), ("voice", "call-1")
+AGENT_SPEC = {
+    "livekit": {"url": "ws://livekit", "credentialsSecretRef": {"name": "keys"}},
+    "template": {"spec": {"containers": [{"name": "agent"}]}},
+}
+
+
+def agent(version: int = 1, generation: int = 1, uid: str = "desk-uid") -> dict[str, Any]:
+    metadata = {
+        "name": "desk",
+        "namespace": "voice",
+        "uid": uid,
+        "resourceVersion": str(version),
+        "generation": generation,
+    }
+    return {"metadata": metadata, "spec": AGENT_SPEC}
+
+
+def session(version: int = 42, **metadata: Any) -> dict[str, Any]:
+    raw = copy.deepcopy(SESSION)
+    raw["metadata"] |= {"resourceVersion": str(version)} | metadata
+    return raw
+
+
+class Desk:
+    """An intake, and what it has enqueued since it was asked last."""
+
+    def __init__(self) -> None:
+        self.world, self.queue = World(), Queue()
+        self.intake = Intake(self.world, self.queue)
+
+    async def enqueued(self) -> list[Item]:
+        """What is to be worked on now; what comes later stays."""
+        items = []
+        while self.queue._queued:
+            items.append(await self.queue.take())
+            self.queue.done(items[-1])
+        return items
+
+
+@in_hours
+async def test_a_new_agent_and_its_waiting_sessions_are_looked_at() -> None:
+    desk = Desk()
+    desk.intake.session(session(), deleted=False)
+    await desk.enqueued()
+
+    desk.intake.agent(agent(), deleted=False)
+
+    assert await desk.enqueued() == [Item("agent", DESK), Item("session", CALL)]
+
+
+@in_hours
+async def test_an_agents_new_status_is_no_news() -> None:
+    desk = Desk()
+    desk.intake.agent(agent(), deleted=False)
+    await desk.enqueued()
+
+    desk.intake.agent(agent(version=2), deleted=False)
+
+    assert await desk.enqueued() == []
+    assert desk.world.agents[DESK].version == 2
+
+
+@pytest.mark.parametrize(
+    "changed", [agent(version=2, generation=2), agent(version=2, uid="another")]
+)
+def test_an_agents_new_spec_is_news(changed: dict[str, Any]) -> None:
+    @in_hours
+    async def run() -> None:
+        desk = Desk()
+        desk.intake.agent(agent(), deleted=False)
+        await desk.enqueued()
+
+        desk.intake.agent(changed, deleted=False)
+
+        assert await desk.enqueued() == [Item("agent", DESK)]
+
+    run()
+
+
+@in_hours
+async def test_a_finished_session_is_not_looked_at_because_of_its_agent() -> None:
+    desk = Desk()
+    desk.intake.session(session(), deleted=False)
+    desk.world.records[CALL].status.phase = Phase.ENDED
+    await desk.enqueued()
+
+    desk.intake.agent(agent(), deleted=False)
+
+    assert await desk.enqueued() == [Item("agent", DESK)]
+
+
+@in_hours
+async def test_a_deleted_agent_is_forgotten_and_its_sessions_are_told() -> None:
+    desk = Desk()
+    desk.intake.agent(agent(), deleted=False)
+    desk.intake.session(session(), deleted=False)
+    await desk.enqueued()
+
+    desk.intake.agent(agent(version=9), deleted=True)
+
+    assert DESK not in desk.world.agents
+    assert await desk.enqueued() == [Item("agent", DESK), Item("session", CALL)]
+
+
+@in_hours
+async def test_agents_count_their_sessions_a_second_later_and_once_for_many() -> None:
+    desk = Desk()
+    desk.intake.agent(agent(), deleted=False)
+    await desk.enqueued()
+    start = now()
+
+    for version in (42, 43, 44):
+        desk.intake.session(session(version), deleted=False)
+
+    assert await desk.enqueued() == [Item("session", CALL)]
+    assert await desk.queue.take() == Item("agent", DESK)
+    assert now() == start + 1
+
+
+@in_hours
+async def test_a_deleted_session_is_looked_at_so_that_its_pods_go() -> None:
+    desk = Desk()
+    desk.intake.session(session(), deleted=False)
+    await desk.enqueued()
+
+    desk.intake.session(session(43), deleted=True)
+
+    assert CALL not in desk.world.records
+    assert await desk.enqueued() == [Item("session", CALL)]
+
+
+@in_hours
+async def test_a_pods_news_is_its_sessions() -> None:
+    desk = Desk()
+
+    desk.intake.pod(pods.RUNS, deleted=False)
+    assert (await desk.enqueued(), list(desk.world.pods)) == ([Item("session", CALL)], [POD])
+
+    desk.intake.pod(pods.RUNS, deleted=True)
+    assert (await desk.enqueued(), list(desk.world.pods)) == ([Item("session", CALL)], [])
+
+
+@in_hours
+async def test_a_hint_makes_what_is_known_of_the_pod_stale() -> None:
+    desk = Desk()
+    desk.intake.session(session(), deleted=False)
+    desk.intake.pod(pods.RUNS, deleted=False)
+    await desk.enqueued()
+
+    assert desk.intake.hint(POD)
+
+    assert desk.world.records[CALL].call_stale
+    assert await desk.enqueued() == [Item("session", CALL)]
+
+
+@in_hours
+async def test_a_hint_of_a_pod_that_nobody_knows_is_nothing() -> None:
+    desk = Desk()
+    assert not desk.intake.hint(POD)
+
+    desk.intake.pod(pods.RUNS, deleted=False)
+    assert not desk.intake.hint(POD)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"metadata": {"name": "x", "namespace": "voice"}},
+        session(creationTimestamp="yesterday"),
+        {**session(), "spec": {"room": "a room"}},
+    ],
+)
+def test_what_cannot_be_understood_is_passed_over(
+    broken: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    @in_hours
+    async def run() -> None:
+        desk = Desk()
+        for take in (desk.intake.agent, desk.intake.session, desk.intake.pod):
+            take(broken, deleted=False)
+
+        assert await desk.enqueued() == []
+
+    run()
+    assert len(caplog.messages) == 3
+    assert all("voice/" in message for message in caplog.messages)
+
+
+def _put(kube: FakeKube) -> None:
+    kube.put(VOICE_AGENTS, "voice", {"metadata": {"name": "desk"}, "spec": AGENT_SPEC})
+    kube.put(VOICE_SESSIONS, "voice", {"metadata": {"name": "call"}, "spec": SESSION["spec"]})
+    raw = copy.deepcopy(pods.RUNS)
+    raw["metadata"] = {"name": "call-1", "labels": raw["metadata"]["labels"]}
+    kube.put(PODS, "voice", raw)
+
+
+@in_hours
+async def test_a_list_takes_over_everything_that_is_there() -> None:
+    desk, kube = Desk(), FakeKube()
+    _put(kube)
+    kube.put(PODS, "voice", {"metadata": {"name": "somebody-elses"}, "spec": {}})
+
+    await desk.intake.fill(kube, [])
+
+    assert list(desk.world.agents) == [DESK]
+    assert list(desk.world.records) == [CALL]
+    assert list(desk.world.pods) == [POD]
+    assert set(await desk.enqueued()) == {Item("agent", DESK), Item("session", CALL)}
+
+
+@in_hours
+async def test_a_list_forgets_what_vanished_while_no_watch_was_there_to_tell() -> None:
+    desk, kube = Desk(), FakeKube()
+    _put(kube)
+    await desk.intake.fill(kube, [])
+    await desk.enqueued()
+    for resource, name in ((VOICE_AGENTS, "desk"), (VOICE_SESSIONS, "call"), (PODS, "call-1")):
+        kube.remove(resource, "voice", name)
+
+    await desk.intake.fill(kube, [])
+
+    assert (desk.world.agents, desk.world.records, desk.world.pods) == ({}, {}, {})
+    assert Item("session", CALL) in await desk.enqueued()
+
+
+@in_hours
+async def test_only_the_namespaces_that_are_asked_for_are_listed() -> None:
+    desk, kube = Desk(), FakeKube()
+    _put(kube)
+
+    await desk.intake.fill(kube, ["other", "another"])
+
+    assert desk.world.records == {}
+    assert {call.namespace for call in kube.calls} == {"other", "another"}
+
+
+@in_hours
+async def test_one_object_that_cannot_be_understood_does_not_hide_the_others() -> None:
+    desk, kube = Desk(), FakeKube()
+    _put(kube)
+    broken = {
+        "name": "broken",
+        "labels": {LABEL_SESSION: "call"},
+        "annotations": {ANNOTATION_GENERATION: "first"},
+    }
+    kube.put(PODS, "voice", {"metadata": broken, "spec": {}})
+
+    await desk.intake.fill(kube, [])
+
+    assert list(desk.world.pods) == [POD]

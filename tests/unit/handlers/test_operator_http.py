@@ -1,0 +1,92 @@
+"""The operator's HTTP port, over HTTP."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+
+from tests.unit.handlers.test_intake import CALL, session
+from tests.unit.reconcile import pods
+from voicepod.handlers.http import create_app
+from voicepod.handlers.intake import Intake
+from voicepod.reconcile.loop import Queue
+from voicepod.reconcile.world import World
+
+pytestmark = pytest.mark.unit
+
+Client = TestClient[Any, Any]
+
+
+class Probe:
+    """Whether the operator is ready."""
+
+    ready = True
+
+
+@pytest.fixture
+def probe() -> Probe:
+    return Probe()
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+@pytest.fixture
+async def client(world: World, probe: Probe) -> AsyncIterator[Client]:
+    intake = Intake(world, Queue())
+    intake.session(session(), deleted=False)
+    intake.pod(pods.RUNS, deleted=False)
+    async with TestClient(TestServer(create_app(intake, lambda: probe.ready))) as client:
+        yield client
+
+
+async def test_a_hint_is_taken(client: Client, world: World) -> None:
+    answer = await client.post("/hint", json={"namespace": "voice", "pod": "call-1"})
+
+    assert answer.status == 202
+    assert world.records[CALL].call_stale
+
+
+async def test_a_hint_of_a_pod_that_nobody_knows_is_not_found(client: Client, world: World) -> None:
+    answer = await client.post("/hint", json={"namespace": "voice", "pod": "other"})
+
+    assert answer.status == 404
+    assert not world.records[CALL].call_stale
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"[]", b"null", b'"call-1"', b'{"pod": "call-1"}', b"\xff"]
+)
+async def test_what_is_no_hint_is_refused(client: Client, world: World, body: bytes) -> None:
+    answer = await client.post("/hint", data=body)
+
+    assert answer.status == 400
+    assert "'namespace' and 'pod'" in await answer.text()
+    assert not world.records[CALL].call_stale
+
+
+async def test_a_hint_that_is_too_long_is_refused(client: Client) -> None:
+    assert (await client.post("/hint", data=b" " * 2000)).status == 413
+
+
+async def test_a_hint_is_not_to_be_got(client: Client) -> None:
+    assert (await client.get("/hint")).status == 405
+
+
+async def test_the_operator_is_alive_before_it_is_ready(client: Client, probe: Probe) -> None:
+    probe.ready = False
+    assert (await client.get("/healthz")).status == 200
+    assert (await client.get("/readyz")).status == 503
+
+    probe.ready = True
+    assert (await client.get("/readyz")).status == 200
+
+
+async def test_the_operator_tells_its_metrics(client: Client) -> None:
+    answer = await client.get("/metrics")
+
+    assert answer.status == 200
+    assert "python_info" in await answer.text()
