@@ -221,7 +221,7 @@ class Actor:
         return self.rooms(credentials)
 
     def _pod(self, record: Record) -> Pod:
-        pods = self.world.pods_of(record.session.key)
+        pods = self.world.pods_of(record.session)
         if not pods:
             raise Stuck(Problem(Reason.POD_UNREACHABLE, "the pod went away while it was asked"))
         return pods[0]

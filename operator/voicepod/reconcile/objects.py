@@ -61,6 +61,8 @@ class Pod:
     uid: str
     version: int
     session: Key
+    owner: str
+    """Uid of the session: another one may have its name by now."""
     generation: int
     created: datetime
     ip: str
@@ -106,12 +108,14 @@ def parse_pod(raw: Json) -> Pod:
     meta, status = raw["metadata"], raw.get("status", {})
     conditions = {c["type"]: c for c in status.get("conditions", [])}
     ready = conditions.get("Ready", {}).get("status") == "True"
+    (owner,) = (o["uid"] for o in meta["ownerReferences"] if o["kind"] == "VoiceSession")
     finished = status.get("phase") in ("Failed", "Succeeded") or _agent_ended(status)
     return Pod(
         key=(meta["namespace"], meta["name"]),
         uid=meta["uid"],
         version=int(meta["resourceVersion"]),
         session=(meta["namespace"], meta["labels"][LABEL_SESSION]),
+        owner=owner,
         generation=int(meta.get("annotations", {}).get(ANNOTATION_GENERATION, "1")),
         created=_moment(meta["creationTimestamp"]),
         ip=status.get("podIP", ""),

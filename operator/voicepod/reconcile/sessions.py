@@ -99,7 +99,7 @@ class SessionReconciler:
         agent = self.world.agent_of(session)
         if agent:
             record.agent_spec = agent.spec
-        pods = self.world.pods_of(session.key)
+        pods = self.world.pods_of(session)
         pod = pods[0] if pods else None
         holder = self.world.room_holder(record)
         problem = record.problem
@@ -144,7 +144,7 @@ class SessionReconciler:
 
     async def _clean_up_after(self, key: Key) -> None:
         """Delete the pods of a session that is gone; the API server is asked, not the cache."""
-        pods = [pod for pod in self.world.pods_of(key) if not pod.deleting]
+        pods = [pod for pod in self.world.pods_named_for(key) if not pod.deleting]
         if not pods:
             return
         try:

@@ -101,9 +101,14 @@ class World:
         if record := self.records.get(session):
             record.room_stale = True
 
-    def pods_of(self, session: Key) -> list[Pod]:
+    def pods_of(self, session: Session) -> list[Pod]:
         """Return a session's pods, the newest first."""
-        return sorted(self._pods_of.get(session, {}).values(), key=lambda pod: -pod.generation)
+        pods = [pod for pod in self.pods_named_for(session.key) if pod.owner == session.uid]
+        return sorted(pods, key=lambda pod: -pod.generation)
+
+    def pods_named_for(self, session: Key) -> list[Pod]:
+        """Return the pods of all sessions that have, or had, this name."""
+        return list(self._pods_of.get(session, {}).values())
 
     def sessions_of(self, agent: Key) -> list[Record]:
         """Return the sessions of a VoiceAgent."""

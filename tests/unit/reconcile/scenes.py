@@ -61,6 +61,7 @@ def pod(**changes: Any) -> Pod:
         "uid": "pod-uid",
         "version": 1,
         "session": KEY,
+        "owner": "session-uid",
         "generation": 1,
         "created": NOON,
         "ip": "10.0.0.1",

@@ -360,6 +360,25 @@ async def test_a_deleted_session_takes_its_pod_along() -> None:
 
 
 @in_hours
+async def test_a_session_that_replaced_another_of_its_name_waits_for_the_others_pod_to_go() -> None:
+    async with Stage() as stage:
+        await live_call(stage)
+        stage.kube.remove(VOICE_SESSIONS, "voice", "call")
+        stage.make_session()
+        await asyncio.sleep(5)
+        status = stage.status()
+        assert (status.phase, status.pod) == (Phase.PENDING, "")
+        assert "belongs to somebody else" in status.message
+        assert stage.pods.asked.count(Act.ASSIGN) == 1
+
+        # The garbage collector takes it away.
+        stage.kube.remove(PODS, "voice", "call-1")
+        await asyncio.sleep(31)
+
+        assert stage.status().pod == "call-1"
+
+
+@in_hours
 async def test_pods_are_not_deleted_for_a_session_that_only_the_cache_has_lost() -> None:
     async with Stage() as stage:
         await live_call(stage)

@@ -65,7 +65,7 @@ def test_an_older_version_of_a_pod_never_replaces_a_newer_one(world: World) -> N
     world.put_pod(newer)
     world.put_pod(pod(version=6, ready=True))
 
-    assert world.pods_of(KEY) == [newer]
+    assert world.pods_of(session()) == [newer]
 
 
 def test_a_session_of_the_same_name_and_another_uid_is_another_one(world: World) -> None:
@@ -117,8 +117,16 @@ def test_a_pod_that_is_gone_makes_the_room_stale(world: World) -> None:
 
     world.drop_pod(pod().key, pod().uid)
 
-    assert world.pods_of(KEY) == []
+    assert world.pods_of(session()) == []
     assert world.records[KEY].room_stale
+
+
+def test_a_pod_of_an_earlier_session_of_the_name_is_not_this_sessions() -> None:
+    world = World()
+    world.put_pod(pod(owner="an-earlier-session"))
+
+    assert world.pods_of(session()) == []
+    assert world.pods_named_for(KEY) == [pod(owner="an-earlier-session")]
 
 
 def test_a_pod_is_not_dropped_for_another_one_that_had_its_name(world: World) -> None:
@@ -126,14 +134,14 @@ def test_a_pod_is_not_dropped_for_another_one_that_had_its_name(world: World) ->
 
     world.drop_pod(pod().key, "another")
 
-    assert world.pods_of(KEY) == [pod()]
+    assert world.pods_of(session()) == [pod()]
 
 
 def test_the_newest_generation_of_pods_comes_first(world: World) -> None:
     for generation in (1, 3, 2):
         world.put_pod(pod(key=("voice", f"call-{generation}"), generation=generation))
 
-    assert [one.generation for one in world.pods_of(KEY)] == [3, 2, 1]
+    assert [one.generation for one in world.pods_of(session())] == [3, 2, 1]
 
 
 def test_a_dropped_session_is_nobodys(world: World) -> None:
