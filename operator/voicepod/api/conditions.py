@@ -68,7 +68,6 @@ class Reason(StrEnum):
     REQUESTED = "Requested"
     AGENT_CLOSED_ROOM = "AgentClosedRoom"
     AGENT_LOST = "AgentLost"
-    START_DEADLINE = "StartDeadline"
 
 
 class Condition(Model):

@@ -51,6 +51,20 @@ _ENDED: Final = frozenset(
 )
 
 
+# What somebody has to mend outside of the pod.
+_OUTSIDE: Final = frozenset(
+    {
+        Reason.AGENT_NOT_FOUND,
+        Reason.SECRET_NOT_FOUND,
+        Reason.SECRET_FORBIDDEN,
+        Reason.SECRET_KEY_MISSING,
+        Reason.LIVEKIT_UNREACHABLE,
+        Reason.LIVEKIT_UNAUTHORIZED,
+        Reason.TEMPLATE_REFUSED,
+    }
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Observed:
     """Everything that is known of one session at one moment."""
@@ -161,7 +175,8 @@ def _learn(draft: _Draft) -> None:
         if _is_ours(draft, room) and room.callers:
             times.caller = times.caller or observed.now
             times.left = None
-        elif times.caller:
+        elif times.caller or observed.session.room_changed:
+            # The gateway tells only of callers: one who came and left between two looks was there.
             times.left = times.left or observed.now
 
 
@@ -307,8 +322,10 @@ def _start(draft: _Draft, pod: Pod) -> None:
             draft.actions.append(Assign())
     elif pod.problem:
         draft.condition(ConditionType.POD_READY, False, pod.problem.reason, pod.problem.message)
-    if observed.problem:
-        draft.condition(ConditionType.ACCEPTED, False, missing.reason, missing.message)
+    if observed.problem and observed.problem.reason in _OUTSIDE:
+        draft.condition(
+            ConditionType.ACCEPTED, False, observed.problem.reason, observed.problem.message
+        )
     else:
         draft.condition(ConditionType.ACCEPTED, True, Reason.ACCEPTED, "a pod was started")
     draft.condition(ConditionType.ACTIVE, False, missing.reason, missing.message)
@@ -364,7 +381,8 @@ def _end(draft: _Draft, reason: Reason, message: str) -> None:
     status.end_reason = reason
     times.ending = times.ending or observed.now
     draft.condition(ConditionType.ACTIVE, False, reason, message)
-    if call and call.room_deletion_requested and _may_be_open(draft):
+    closing = call is not None and call.room_deletion_requested and _may_be_open(draft)
+    if closing:
         draft.actions.append(CloseRoom())
     has_job = (
         pod is not None
@@ -373,10 +391,10 @@ def _end(draft: _Draft, reason: Reason, message: str) -> None:
         and times.assigned is not None
         and not _job_over(call)
     )
-    if has_job and not draft.after(times.ending, "shutdown_grace"):
-        if call is None or call.state is not PodState.ENDING:
+    if (has_job or closing) and not draft.after(times.ending, "shutdown_grace"):
+        if has_job and (call is None or call.state is not PodState.ENDING):
             draft.actions.append(EndJob(reason))
-        else:
+        elif has_job:
             _keep_asking(draft)
         return
     if pod and not pod.deleting:
