@@ -12,7 +12,7 @@ pytestmark = pytest.mark.cluster
 
 # Long enough for five containers to start and to crash at once on a starved machine: what they
 # die of is said only if they have died by then.
-SOON = {**LIFECYCLE, "startDeadline": "60s"}
+SOON = {**LIFECYCLE, "startDeadline": "40s"}
 
 RAISES_AT_IMPORT = "raise RuntimeError('the recipe is missing')"
 
@@ -87,7 +87,7 @@ async def fails(stage: Stage, name: str, template: Json, reason: str, *words: st
     assert (status["phase"], status["endReason"]) == ("Failed", reason), status
     for word in words:
         assert word in status["message"]
-    assert "startDeadline" in await stage.event(name, reason)
+    assert await stage.event(name, reason, "startDeadline")
 
 
 async def test_an_agent_that_never_joins_fails_in_the_words_of_who_knows_why(stage: Stage) -> None:
