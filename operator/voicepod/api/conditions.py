@@ -41,6 +41,7 @@ class Reason(StrEnum):
     LIVEKIT_UNREACHABLE = "LiveKitUnreachable"
     LIVEKIT_UNAUTHORIZED = "LiveKitUnauthorized"
     TEMPLATE_REFUSED = "TemplateRefused"
+    POD_NOT_CREATED = "PodNotCreated"
 
     # How far the pod is.
     POD_STARTING = "PodStarting"

@@ -3,7 +3,7 @@
 The way of a session, and where each part of it is decided::
 
     Pending ──▶ Starting ──▶ Active ⇄ Reconnecting ──▶ Ending ──▶ Ended | Failed
-    _prepare    _start       _run                      _end        _finish
+    _prepare    _start       _run                      _end        _tidy
 
 What happened is read from outside first (``_learn``): pods, sidecars and rooms are the truth, and
 the status only remembers what they can no longer tell.
@@ -26,6 +26,7 @@ from voicepod.reconcile.actions import (
     DeletePod,
     DeleteSession,
     EndJob,
+    EvictAgent,
     LookAtPod,
     LookAtRoom,
     OpenRoom,
@@ -61,6 +62,7 @@ _OUTSIDE: Final = frozenset(
         Reason.LIVEKIT_UNREACHABLE,
         Reason.LIVEKIT_UNAUTHORIZED,
         Reason.TEMPLATE_REFUSED,
+        Reason.POD_NOT_CREATED,
     }
 )
 
@@ -88,6 +90,8 @@ class Observed:
     """When the room was looked at."""
     room_stale: bool = False
     """LiveKit said that the room has changed since."""
+    last_words: str = ""
+    """The end of the agent's log, when its job was over before it joined."""
     problem: Problem | None = None
     """What keeps a new pod from being started or told."""
     room_holder: str = ""
@@ -286,10 +290,11 @@ def _what_is_missing(observed: Observed) -> Problem:
         return Problem(
             Reason.AGENT_NOT_JOINED,
             f"the agent's job ended before it joined the room: {why}; "
-            f"see the log of pod {pod.key[1]}",
+            f"the end of its log: {observed.last_words or 'not to be had'}",
         )
     return Problem(
-        Reason.AGENT_NOT_JOINED, f"the agent has the job but did not join; see pod {pod.key[1]}"
+        Reason.AGENT_NOT_JOINED,
+        f"the agent has the job and is not in the room; see the log of {pod.key[1]}",
     )
 
 
@@ -397,6 +402,9 @@ def _end(draft: _Draft, reason: Reason, message: str) -> None:
         elif has_job:
             _keep_asking(draft)
         return
+    if has_job and status.identity and _may_be_open(draft):
+        # Until the pod is gone it could speak beside the agent of a caller who comes back.
+        draft.actions.append(EvictAgent())
     if pod and not pod.deleting:
         draft.actions.append(DeletePod(pod))
     draft.phase(Phase.ENDED if reason in _ENDED else Phase.FAILED, reason, message)

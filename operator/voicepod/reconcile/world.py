@@ -32,6 +32,8 @@ class Record:
     call_seen: datetime | None = None
     call_stale: bool = False
     problem: Problem | None = None
+    last_words: str = ""
+    """The end of the agent's log, when its job was over before it joined."""
 
 
 @dataclass(slots=True)
@@ -131,11 +133,11 @@ class World:
     def _same_room(self, other: Record, record: Record) -> bool:
         if other.status.phase.finished or other.status.end_reason:
             return False
+        if _sid(record) and _sid(other):
+            # Unique, by whichever URL the server is reached.
+            return _sid(record) == _sid(other)
         ours, theirs = self._spec_of(record), self._spec_of(other)
-        if not ours or not theirs or ours.livekit.url != theirs.livekit.url:
-            return False
-        sids = {_sid(record), _sid(other)} - {""}
-        return len(sids) <= 1
+        return bool(ours and theirs and ours.livekit.url == theirs.livekit.url)
 
     def _spec_of(self, record: Record) -> VoiceAgentSpec | None:
         # After a start not every session has been looked at, and they hold their rooms already.

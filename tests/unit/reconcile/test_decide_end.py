@@ -22,7 +22,14 @@ from voicepod.api.conditions import ConditionType, Reason
 from voicepod.api.lifecycle import Lifecycle
 from voicepod.api.session import Phase
 from voicepod.assignment.messages import PodState
-from voicepod.reconcile.actions import CloseRoom, DeletePod, DeleteSession, EndJob, LookAtPod
+from voicepod.reconcile.actions import (
+    CloseRoom,
+    DeletePod,
+    DeleteSession,
+    EndJob,
+    EvictAgent,
+    LookAtPod,
+)
 from voicepod.reconcile.decide import Observed, decide
 
 pytestmark = pytest.mark.unit
@@ -82,7 +89,7 @@ def test_an_agent_that_says_goodbye_for_too_long_is_cut_off() -> None:
     last, over = decide(ending(now=29, call_seen=at(29))), decide(ending(now=30, call_seen=at(29)))
 
     assert last.wake == at(30)
-    assert over.actions == (DeletePod(READY),)
+    assert over.actions == (EvictAgent(), DeletePod(READY))
     assert over.status.phase is Phase.ENDED
 
 

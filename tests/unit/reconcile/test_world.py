@@ -213,7 +213,7 @@ def test_a_session_that_names_no_sid_means_whatever_room_has_its_name(world: Wor
 def test_rooms_of_two_livekit_servers_are_two_rooms(world: World) -> None:
     world.put_agent(agent("other", url="ws://elsewhere"))
     world.put_session(named("early"))
-    world.put_session(named("late", created=1, desk="other"))
+    world.put_session(named("late", created=1, desk="other", sid=""))
 
     assert holder(world, "late") is None
 
