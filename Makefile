@@ -30,7 +30,8 @@ demo: $(VENV)/.installed ## A real call on a real cluster of this machine, from 
 test: $(VENV)/.installed ## All tests; the cluster they need is brought up first
 	@$(BIN)/python -m local up
 	@$(BIN)/python -m local images
-	@$(BIN)/pytest
+	@$(BIN)/pytest -m unit
+	@$(BIN)/pytest -m cluster
 
 .PHONY: test-unit
 test-unit: $(VENV)/.installed ## The tests that need no cluster (but espeak-ng and helm)

@@ -31,6 +31,9 @@ _TOKEN_MARGIN: Final = timedelta(hours=2)
 # As much as ends a traceback with what was raised, and where.
 _LAST_LINES: Final = 5
 
+# Characters: an Event holds 1024 of them, and the sentence before the log must be among them.
+_LAST_WORDS: Final = 600
+
 # Random bytes of the keys that are drawn for each pod; 256 bits cannot be guessed.
 _KEY_BYTES: Final = 32
 
@@ -214,9 +217,10 @@ class Actor:
     async def _last_words(self, pod: Pod) -> str:
         """Return the end of the agent's log; what keeps it from being read, if anything does."""
         try:
-            return await self.kube.log(*pod.key, container=AGENT_CONTAINER, lines=_LAST_LINES)
+            log = await self.kube.log(*pod.key, container=AGENT_CONTAINER, lines=_LAST_LINES)
         except KubeError as error:
             return f"it cannot be read: {error}"
+        return log.strip()[-_LAST_WORDS:]
 
     async def _look_at_room(self, record: Record) -> None:
         rooms = await self._rooms(record)
