@@ -122,6 +122,35 @@ _TEMPLATE_SCHEMA: JsonDict = {
 }
 
 
+_MAX_AT_LEAST_MIN: JsonDict = {
+    "rule": "self.max >= self.min",
+    "message": "pool.max must be at least pool.min",
+}
+
+# More idle pods than this are no pool any more but a mistake.
+_MAX_POOL: Final = 1000
+
+
+class Pool(Model):
+    """Warm pods: up, registered, and waiting for a call."""
+
+    model_config = ConfigDict(json_schema_extra={"x-kubernetes-validations": [_MAX_AT_LEAST_MIN]})
+
+    min: int = Field(
+        default=0,
+        ge=0,
+        le=_MAX_POOL,
+        description="How many pods wait for a call. 0: every call starts its own.",
+    )
+    max: int = Field(
+        default=0,
+        ge=0,
+        le=_MAX_POOL,
+        description="How many pods may wait or start at most, at least min. What it has above min "
+        "lets a new template's pods be ready before the old ones go.",
+    )
+
+
 class VoiceAgentSpec(Model):
     """How one kind of agent runs, and which rooms it serves."""
 
@@ -139,6 +168,7 @@ class VoiceAgentSpec(Model):
         "the most specific wins (agentName, name, the longest prefix, regex), then the older one. "
         "None: sessions are made by the API only.",
     )
+    pool: Pool = Field(default_factory=Pool, description="Pods that wait for a call, warm.")
     lifecycle: Lifecycle = Field(
         default_factory=Lifecycle, description="How long the parts of a call may take."
     )
@@ -152,6 +182,8 @@ class VoiceAgentStatus(Model):
     )
     active: int = Field(default=0, description="Sessions whose agent is in its room.")
     starting: int = Field(default=0, description="Sessions whose agent is on its way.")
+    warm: int = Field(default=0, description="Pods that wait for a call.")
+    warming: int = Field(default=0, description="Pods on their way to be warm.")
     last_call: Time | None = Field(default=None, description="When a session last started.")
     conditions: list[Condition] = Field(
         default_factory=list,

@@ -8,8 +8,11 @@ from voicepod.api.agent import VoiceAgentSpec, VoiceAgentStatus
 from voicepod.api.conditions import Reason, shorten
 from voicepod.api.names import (
     AGENT_CONTAINER,
+    ANNOTATION_CLAIMED,
     ANNOTATION_GENERATION,
     ANNOTATION_ROOM_CHANGED,
+    ANNOTATION_TEMPLATE_HASH,
+    LABEL_AGENT,
     LABEL_SESSION,
 )
 from voicepod.api.session import VoiceSessionSpec, VoiceSessionStatus
@@ -60,9 +63,15 @@ class Pod:
     key: Key
     uid: str
     version: int
-    session: Key
+    agent: Key
+    session: Key | None
+    """None: it is warm, or on its way to be, and waits for a session."""
     generation: int
+    template_hash: str
+    """What a pod was built from that was started for no session; "" for any other."""
     created: datetime
+    claimed: datetime | None
+    """When a session claimed it; None for a pod that was started for its session."""
     ip: str
     node: str
     ready: bool
@@ -104,6 +113,7 @@ def parse_agent(raw: Json) -> Agent:
 def parse_pod(raw: Json) -> Pod:
     """Parse an agent pod."""
     meta, status = raw["metadata"], raw.get("status", {})
+    annotations, labels = meta.get("annotations", {}), meta["labels"]
     conditions = {c["type"]: c for c in status.get("conditions", [])}
     ready = conditions.get("Ready", {}).get("status") == "True"
     finished = status.get("phase") in ("Failed", "Succeeded") or _agent_ended(status)
@@ -111,9 +121,14 @@ def parse_pod(raw: Json) -> Pod:
         key=(meta["namespace"], meta["name"]),
         uid=meta["uid"],
         version=int(meta["resourceVersion"]),
-        session=(meta["namespace"], meta["labels"][LABEL_SESSION]),
-        generation=int(meta.get("annotations", {}).get(ANNOTATION_GENERATION, "1")),
+        agent=(meta["namespace"], labels[LABEL_AGENT]),
+        session=(meta["namespace"], labels[LABEL_SESSION]) if LABEL_SESSION in labels else None,
+        generation=int(annotations.get(ANNOTATION_GENERATION, "1")),
+        template_hash=annotations.get(ANNOTATION_TEMPLATE_HASH, ""),
         created=_moment(meta["creationTimestamp"]),
+        claimed=_moment(annotations[ANNOTATION_CLAIMED])
+        if ANNOTATION_CLAIMED in annotations
+        else None,
         ip=status.get("podIP", ""),
         node=raw["spec"].get("nodeName", ""),
         ready=ready and not finished,
