@@ -95,10 +95,18 @@ class _Trouble:
         """Count a failure; those that come together are one."""
         if self.until and now < self.until:
             return
-        if self.until and now > self.until + _FORGIVEN:
+        if not self.recent(now):
             self.failures = 0
         self.until = now + min(_FIRST_RETRY * 2 ** min(self.failures, 10), _LAST_RETRY)
         self.failures += 1
+
+    def wait(self, now: datetime) -> float:
+        """Return the seconds until the next pod may be tried."""
+        return max(0.0, (self.until - now).total_seconds()) if self.until else 0.0
+
+    def recent(self, now: datetime) -> bool:
+        """Whether it failed lately."""
+        return self.until is not None and now <= self.until + _FORGIVEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +143,13 @@ class PoolReconciler:
         for pod in todo.delete:
             if pod.uid not in self.world.claiming:
                 await self._delete(pod)
+        if not todo.create:
+            return Outcome()
+        if (wait := trouble.wait(self.clock())) > 0:
+            return Outcome(wake=wait)
         create = todo.create
-        if create and trouble.until:
-            wait = (trouble.until - self.clock()).total_seconds()
-            if wait > 0:
-                return Outcome(wake=wait)
+        if trouble.recent(self.clock()):
+            # After a failure one pod goes ahead; the others follow when it is ready.
             create = min(create, _on_trial(pods, current))
         return await self._create(agent, create, trouble)
 
@@ -184,8 +194,7 @@ class PoolReconciler:
             return Outcome()
         trouble.add(self.clock())
         self._tell(agent, trouble, f"the API server refuses a warm pod: {errors[0]}")
-        assert trouble.until is not None
-        return Outcome(wake=(trouble.until - self.clock()).total_seconds())
+        return Outcome(wake=trouble.wait(self.clock()))
 
     async def _create_one(self, agent: Agent) -> None:
         namespace, name = agent.key
@@ -223,12 +232,9 @@ class PoolReconciler:
 
 
 def _on_trial(pods: list[Pod], current: str) -> int:
-    """Return how many pods of a template that has failed may be tried: one, until one is ready."""
-    ours = [
-        pod
-        for pod in pods
-        if pod.template_hash == current and not pod.finished and not pod.deleting
-    ]
+    """Return how many pods of a template that has failed may be made now."""
+    alive = [pod for pod in pods if not pod.finished and not pod.deleting]
+    ours = [pod for pod in alive if pod.template_hash == current]
     if any(pod.ready for pod in ours):
-        return len(pods) + _CREATES
+        return _CREATES
     return 0 if ours else 1

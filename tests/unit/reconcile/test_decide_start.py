@@ -267,3 +267,11 @@ def test_a_session_whose_agent_joins_becomes_active_with_its_times() -> None:
     assert (status.identity, status.room_sid) == ("agent-AJ_1", SID)
     for type_ in (ConditionType.ACCEPTED, ConditionType.POD_READY, ConditionType.ACTIVE):
         assert condition_of(status, type_).status == "True"
+
+
+def test_a_warm_pod_is_claimed_when_it_was_claimed_and_not_when_it_was_made() -> None:
+    warm = pod(created=at(-3600), claimed=at(0.5), ready=True)
+    status = decide(fresh(now=1, pod=warm, room=room("caller"), room_seen=at(0))).status
+
+    assert status.times.claimed == at(0.5)
+    assert status.end_reason is None
