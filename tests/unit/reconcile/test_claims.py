@@ -39,6 +39,12 @@ def be_ready(stage: Stage, name: str, node: str = "node-1") -> None:
     stage.kubelet(pods.IS_READY["status"], name)
 
 
+async def slow_claims(call: Call) -> None:
+    """Have claims take their time, so that they are under way together."""
+    if (call.verb, call.plural) == ("patch", PODS.plural):
+        await asyncio.sleep(0.1)
+
+
 def owners(stage: Stage) -> dict[str, str]:
     """The pods that sessions have, by session."""
     found = {
@@ -113,6 +119,7 @@ async def test_a_claimed_pod_is_the_sessions_and_safe() -> None:
 async def test_a_burst_takes_each_warm_pod_once_and_starts_the_rest_cold() -> None:
     async with Stage() as stage:
         warm = await warm_desk(stage, 5)
+        stage.kube.fault = slow_claims
         for number in range(12):
             call_in(stage, f"call-{number:02}")
         await asyncio.sleep(0.5)
@@ -122,6 +129,22 @@ async def test_a_burst_takes_each_warm_pod_once_and_starts_the_rest_cold() -> No
         assert {found[f"call-{number:02}"] for number in range(5)} == set(warm)
         claims = [c for c in stage.kube.calls if (c.verb, c.plural) == ("patch", PODS.plural)]
         assert len(claims) == 5
+
+
+@in_hours
+async def test_a_pool_that_shrinks_leaves_a_pod_that_is_being_claimed_alone() -> None:
+    async with Stage() as stage:
+        first, second = await warm_desk(stage, 2)
+        stage.kube.fault = slow_claims
+        call_in(stage)
+        await asyncio.sleep(0.05)
+
+        stage.apply_agent(pool={"min": 0, "max": 0})
+        await asyncio.sleep(0.5)
+
+        assert owners(stage) == {"call": first}
+        assert stage.pod_names() == [first]
+        assert ("delete", PODS.plural, "voice", second) in stage.kube.calls
 
 
 @in_hours
