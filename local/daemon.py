@@ -121,7 +121,9 @@ def _pid(name: str) -> int | None:
     pid: int = noted["pid"]
     with contextlib.suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)  # it may be a child of this very process: leave no zombie
-    return pid if started_at(pid) == noted["started"] else None
+    started = started_at(pid)
+    # None was noted of a process that died before it could be looked at.
+    return pid if started is not None and started == noted["started"] else None
 
 
 def _pid_file(name: str) -> Path:

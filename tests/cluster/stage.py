@@ -155,12 +155,13 @@ class Stage:
 
         await self.eventually(f"{resource.plural} {name} is gone", gone)
 
-    async def event(self, about: str, reason: str) -> str:
-        """Wait for an Event about an object for a reason, and return its message."""
+    async def event(self, about: str, reason: str, words: str = "") -> str:
+        """Wait for an Event about an object for a reason, in such words; return its message."""
 
         async def told() -> str | None:
             for event in await self.kube.list_all(EVENTS, self.namespace):
-                if event["involvedObject"]["name"] == about and event["reason"] == reason:
+                named = (event["involvedObject"]["name"], event["reason"]) == (about, reason)
+                if named and words in event["message"]:
                     return str(event["message"])
             return None
 

@@ -8,6 +8,8 @@ import pytest
 from local.caller import SPEECH
 from tests.cluster.stage import LIFECYCLE, Stage
 from voicepod.kube.client import VOICE_AGENTS, VOICE_SESSIONS
+from voicepod.livekit.credentials import Credentials
+from voicepod.livekit.rooms import Rooms, client_session
 
 pytestmark = pytest.mark.cluster
 
@@ -154,4 +156,36 @@ async def test_a_caller_back_within_reconnect_grace_has_the_same_pod(stage: Stag
     assert (back["pod"], back["generation"]) == (before["pod"], 1)
     assert len(await stage.sessions(f"{prefix}1")) == 1
     await stage.in_phase(name, "Ended")
+    await stage.pods_gone()
+
+
+async def test_a_closed_room_ends_the_call(stage: Stage) -> None:
+    prefix = await stage.apply_agent("close")
+    cluster = stage.cluster
+    credentials = Credentials(
+        cluster.livekit_url, cluster.livekit_api_key, cluster.livekit_api_secret
+    )
+
+    async with stage.call(f"{prefix}1") as caller, client_session() as http:
+        await caller.heard_speech()
+        name = (await stage.session_of(f"{prefix}1"))["metadata"]["name"]
+        await stage.in_phase(name, "Active")
+        await Rooms(http, credentials).close(f"{prefix}1")
+        status = await stage.in_phase(name, "Ended", "Failed")
+
+    assert status["endReason"] == "RoomClosed"
+    await stage.pods_gone()
+
+
+async def test_a_call_ends_at_max_duration_with_a_goodbye(stage: Stage) -> None:
+    prefix = await stage.apply_agent("long", lifecycle={**LIFECYCLE, "maxDuration": "6s"})
+
+    async with stage.call(f"{prefix}1") as caller:
+        greeted = await caller.heard_speech()
+        silent = await caller.heard_silence(after=greeted)
+        await caller.heard_speech(after=silent)
+        name = (await stage.session_of(f"{prefix}1"))["metadata"]["name"]
+        status = await stage.in_phase(name, "Ended", "Failed")
+
+    assert status["endReason"] == "MaxDuration"
     await stage.pods_gone()

@@ -10,8 +10,9 @@ from voicepod.kube.client import VOICE_SESSIONS
 
 pytestmark = pytest.mark.cluster
 
-# Long enough for a container to start and to crash on a starved machine.
-SOON = {**LIFECYCLE, "startDeadline": "25s"}
+# Long enough for five containers to start and to crash at once on a starved machine: what they
+# die of is said only if they have died by then.
+SOON = {**LIFECYCLE, "startDeadline": "40s"}
 
 RAISES_AT_IMPORT = "raise RuntimeError('the recipe is missing')"
 
@@ -28,6 +29,28 @@ async def entrypoint(ctx: JobContext) -> None:
 
 if __name__ == "__main__":
     cli.run_app(server)
+"""
+
+DIES_IN_A_CALL = """
+import os, sys
+from livekit.agents import JobContext, JobExecutorType, WorkerOptions, cli
+
+
+async def entrypoint(ctx: JobContext) -> None:
+    await ctx.connect()
+    await ctx.wait_for_participant()
+    ctx.room.register_text_stream_handler("lk.chat", die)
+
+
+def die(*_: object) -> None:
+    sys.stderr.write("the roof fell in")
+    sys.stderr.flush()
+    os._exit(3)
+
+
+if __name__ == "__main__":
+    options = WorkerOptions(entrypoint_fnc=entrypoint, job_executor_type=JobExecutorType.THREAD)
+    cli.run_app(options)
 """
 
 # It takes its time to come up, and goes when it is told to.
@@ -64,7 +87,7 @@ async def fails(stage: Stage, name: str, template: Json, reason: str, *words: st
     assert (status["phase"], status["endReason"]) == ("Failed", reason), status
     for word in words:
         assert word in status["message"]
-    assert "startDeadline" in await stage.event(name, reason)
+    assert await stage.event(name, reason, "startDeadline")
 
 
 async def test_an_agent_that_never_joins_fails_in_the_words_of_who_knows_why(stage: Stage) -> None:
@@ -109,4 +132,19 @@ async def test_a_session_that_is_deleted_while_it_starts_leaves_nothing(stage: S
     await stage.in_phase("dropped", "Starting")
     await stage.delete(VOICE_SESSIONS, "dropped")
     await stage.gone(VOICE_SESSIONS, "dropped")
+    await stage.pods_gone()
+
+
+async def test_an_agent_that_dies_in_a_call_is_lost_and_its_pod_goes(stage: Stage) -> None:
+    template = await agent_file(stage, "mortal", DIES_IN_A_CALL)
+    prefix = await stage.apply_agent("mortal", template=template)
+
+    async with stage.call(f"{prefix}1") as caller:
+        name = (await stage.session_of(f"{prefix}1"))["metadata"]["name"]
+        await stage.in_phase(name, "Active")
+        await caller.send_chat("Die!")
+        status = await stage.in_phase(name, "Ended", "Failed")
+
+    assert (status["phase"], status["endReason"]) == ("Failed", "AgentLost")
+    assert await stage.event(name, "AgentLost")
     await stage.pods_gone()

@@ -38,6 +38,11 @@ def sign(key: str, secret: str, body: bytes) -> str:
     return token.to_jwt()
 
 
+def signed(stage: Stage, body: bytes) -> str:
+    """Return the Authorization header of a genuine webhook."""
+    return sign(stage.cluster.livekit_api_key, stage.cluster.livekit_api_secret, body)
+
+
 async def post(stage: Stage, body: bytes, authorization: str | None) -> tuple[int, str]:
     """Post a webhook to the gateway's Service, and return the answer."""
     service = json.loads(
@@ -80,31 +85,23 @@ async def test_a_signature_that_is_missing_or_forged_makes_nothing(stage: Stage,
 
 
 async def test_a_body_other_than_the_signed_one_makes_nothing(stage: Stage, room: str) -> None:
-    cluster = stage.cluster
-    signed = sign(cluster.livekit_api_key, cluster.livekit_api_secret, event(f"{room}-other"))
-
-    status, answer = await post(stage, event(room), signed)
+    status, answer = await post(stage, event(room), signed(stage, event(f"{room}-other")))
 
     assert (status, "not the one that was signed" in answer) == (401, True), answer
     assert await stage.sessions(room) == []
 
 
 async def test_a_body_that_is_too_large_or_no_json_is_refused(stage: Stage, room: str) -> None:
-    cluster = stage.cluster
     for body, expected in ((b"x" * (1024 * 1024 + 1), 413), (b"not JSON", 400), (b"{}", 400)):
-        signed = sign(cluster.livekit_api_key, cluster.livekit_api_secret, body)
-        status, answer = await post(stage, body, signed)
+        status, answer = await post(stage, body, signed(stage, body))
         assert status == expected, answer
 
 
 async def test_a_room_that_no_voiceagent_wants_is_fine_and_makes_nothing(stage: Stage) -> None:
-    cluster = stage.cluster
     room = f"nobody-wants-{secrets.token_hex(3)}"
     body = event(room)
 
-    signed = sign(cluster.livekit_api_key, cluster.livekit_api_secret, body)
-
-    status, answer = await post(stage, body, signed)
+    status, answer = await post(stage, body, signed(stage, body))
 
     assert (status, json.loads(answer)) == (200, {"outcome": "unwanted"})
     everywhere = await stage.kube.list_all(VOICE_SESSIONS, None)
@@ -112,11 +109,9 @@ async def test_a_room_that_no_voiceagent_wants_is_fine_and_makes_nothing(stage: 
 
 
 async def test_a_repeated_event_makes_one_session(stage: Stage, room: str) -> None:
-    cluster = stage.cluster
     body = event(room)
-    signed = sign(cluster.livekit_api_key, cluster.livekit_api_secret, body)
 
-    answers = [await post(stage, body, signed) for _ in range(4)]
+    answers = [await post(stage, body, signed(stage, body)) for _ in range(4)]
 
     assert {status for status, _ in answers} == {200}, answers
     (session,) = await stage.sessions(room)
@@ -129,11 +124,9 @@ async def test_a_repeated_event_makes_one_session(stage: Stage, room: str) -> No
 async def test_an_event_that_comes_late_of_a_room_that_is_gone_makes_nothing(
     stage: Stage, room: str
 ) -> None:
-    cluster = stage.cluster
     body = event(room, age=3600)
-    signed = sign(cluster.livekit_api_key, cluster.livekit_api_secret, body)
 
-    status, answer = await post(stage, body, signed)
+    status, answer = await post(stage, body, signed(stage, body))
 
     assert (status, json.loads(answer)) == (200, {"outcome": "ignored"})
     assert await stage.sessions(room) == []
@@ -142,14 +135,12 @@ async def test_an_event_that_comes_late_of_a_room_that_is_gone_makes_nothing(
 async def test_of_two_voiceagents_the_more_specific_gets_the_room_and_both_are_told(
     stage: Stage, room: str
 ) -> None:
-    cluster = stage.cluster
     await stage.apply_agent("exact", rooms=[{"name": room}])
     body = event(room)
-    signed = sign(cluster.livekit_api_key, cluster.livekit_api_secret, body)
 
     await stage.kubectl("wait", "--for=condition=Ready", "va/exact", "--timeout=60s")
 
-    status, answer = await post(stage, body, signed)
+    status, answer = await post(stage, body, signed(stage, body))
 
     assert (status, json.loads(answer)) == (200, {"outcome": "created"})
     (session,) = await stage.sessions(room)

@@ -175,7 +175,7 @@ class Stage:
         return [
             call
             for call in self.kube.writes()
-            if call.plural != VOICE_AGENTS.plural and not call.name.endswith("-check-1")
+            if call.plural != VOICE_AGENTS.plural and call.name != "check-1"
         ]
 
     def story(self) -> list[str]:

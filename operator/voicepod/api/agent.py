@@ -95,11 +95,35 @@ _HAS_AGENT_CONTAINER: JsonDict = {
 
 _OBJECT: JsonDict = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 
+# What the operator adds something to must have the shape that it has in a pod; the rest of a
+# template is judged by the API server when a pod is made of it.
+_OPTIONAL: JsonDict = {**_OBJECT, "nullable": True}
+_OBJECTS: JsonDict = {"type": "array", "items": _OBJECT, "nullable": True}
+_STRINGS: JsonDict = {
+    "type": "object",
+    "additionalProperties": {"type": "string"},
+    "nullable": True,
+}
+_CONTAINER: JsonDict = {
+    **_OBJECT,
+    "required": ["name"],
+    "properties": {
+        "name": {"type": "string", "maxLength": 63},
+        "env": _OBJECTS,
+        "lifecycle": _OPTIONAL,
+        "securityContext": _OPTIONAL,
+    },
+}
+
 _TEMPLATE_SCHEMA: JsonDict = {
     "type": "object",
     "required": ["spec"],
     "properties": {
-        "metadata": {**_OBJECT, "description": "Labels and annotations of the agent pods."},
+        "metadata": {
+            **_OPTIONAL,
+            "description": "Labels and annotations of the agent pods.",
+            "properties": {"labels": _STRINGS, "annotations": _STRINGS},
+        },
         "spec": {
             **_OBJECT,
             "description": "PodSpec of the agent pods, as in a Deployment.",
@@ -109,12 +133,10 @@ _TEMPLATE_SCHEMA: JsonDict = {
                     "type": "array",
                     "minItems": 1,
                     "maxItems": _MAX_CONTAINERS,
-                    "items": {
-                        **_OBJECT,
-                        "required": ["name"],
-                        "properties": {"name": {"type": "string", "maxLength": 63}},
-                    },
-                }
+                    "items": _CONTAINER,
+                },
+                "initContainers": {"type": "array", "items": _CONTAINER, "nullable": True},
+                "securityContext": _OPTIONAL,
             },
         },
     },

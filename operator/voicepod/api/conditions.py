@@ -41,6 +41,7 @@ class Reason(StrEnum):
     LIVEKIT_UNREACHABLE = "LiveKitUnreachable"
     LIVEKIT_UNAUTHORIZED = "LiveKitUnauthorized"
     TEMPLATE_REFUSED = "TemplateRefused"
+    POD_NOT_CREATED = "PodNotCreated"
 
     # How far the pod is.
     POD_STARTING = "PodStarting"
@@ -68,7 +69,6 @@ class Reason(StrEnum):
     REQUESTED = "Requested"
     AGENT_CLOSED_ROOM = "AgentClosedRoom"
     AGENT_LOST = "AgentLost"
-    START_DEADLINE = "StartDeadline"
 
 
 class Condition(Model):

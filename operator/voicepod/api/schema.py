@@ -11,7 +11,7 @@ from pydantic import BaseModel
 Schema = dict[str, Any]
 
 # What JSON Schema has and a structural schema has not, or what is of no use to a reader.
-_DROPPED = ("title", "$defs", "additionalProperties")
+_DROPPED = ("title", "$defs")
 
 
 def structural_schema(model: type[BaseModel]) -> Schema:
@@ -33,6 +33,9 @@ def _structural(schema: Schema, definitions: Schema, keep_defaults: bool = True)
     result: Schema = {}
     for key, value in schema.items():
         if key in _DROPPED or key == "x-voicepod-no-defaults":
+            continue
+        if key == "additionalProperties" and isinstance(value, bool):
+            # Pydantic says it of every dict and model; a CRD prunes instead.
             continue
         if key == "default":
             if keep_defaults and value is not None:

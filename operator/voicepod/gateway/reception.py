@@ -26,7 +26,7 @@ from voicepod.gateway.directory import Directory
 from voicepod.gateway.keyring import Keyring
 from voicepod.gateway.matching import Choice, choose
 from voicepod.gateway.notices import Notices
-from voicepod.gateway.objects import Agent, Key, Session
+from voicepod.gateway.objects import Agent, Key, Session, parse_session
 from voicepod.gateway.outcome import Outcome
 from voicepod.gateway.sessions import build_session, session_name
 from voicepod.kube.client import VOICE_SESSIONS, Kube
@@ -112,8 +112,10 @@ class Reception:
             return Outcome.ENDING
         if session.caller_there:
             return Outcome.EXISTS
-        if await self._touch(session, visit):
+        touched = await self._touch(session, visit)
+        if touched and not touched.finished and not touched.ending:
             return Outcome.TOUCHED
+        # Gone, or its end was decided a moment before the caller came: decide anew.
         return await self._joined(visit)
 
     async def _changed(self, visit: Visit) -> Outcome:
@@ -138,10 +140,10 @@ class Reception:
             and (session.room_sid == visit.sid or (not session.room_sid and not session.finished))
         ]
 
-    async def _touch(self, session: Session, visit: Visit) -> bool:
-        """Have the operator look at the room; False when the session is gone."""
+    async def _touch(self, session: Session, visit: Visit) -> Session | None:
+        """Have the operator look at the room; return the session as it is then, None if gone."""
         if session.room_changed == visit.event_id:
-            return True
+            return session
         annotations = {ANNOTATION_ROOM_CHANGED: visit.event_id}
         try:
             raw = await self.kube.patch(
@@ -149,9 +151,9 @@ class Reception:
             )
         except NotFound:
             self.directory.forget_session(session.key)
-            return False
+            return None
         self.directory.see_session(raw)
-        return True
+        return parse_session(raw)
 
     async def _admit(self, visit: Visit, caller: bool = False, again: bool = False) -> Outcome:
         """Make a session for a room that has none, or ``again`` none that is unfinished."""

@@ -8,7 +8,15 @@ from typing import Final, TypeVar
 from voicepod.api.names import LABEL_AGENT
 from voicepod.kube.client import PODS, VOICE_AGENTS, VOICE_SESSIONS, Kube
 from voicepod.reconcile.loop import Item, Queue
-from voicepod.reconcile.objects import Json, Key, Pod, parse_agent, parse_pod, parse_session
+from voicepod.reconcile.objects import (
+    Json,
+    Key,
+    Pod,
+    Session,
+    parse_agent,
+    parse_pod,
+    parse_session,
+)
 from voicepod.reconcile.world import World
 
 logger = logging.getLogger(__name__)
@@ -66,11 +74,15 @@ class Intake:
         session = _understood(parse_session, raw)
         if session is None:
             return
-        if deleted:
-            self.world.drop_session(session.key)
-        else:
+        record = self.world.records.get(session.key)
+        known = record.session if record else None
+        if not deleted:
             self.world.put_session(session)
-        self.queue.add(Item("session", session.key))
+        elif known and known.uid == session.uid:
+            self.world.drop_session(session.key)
+        if deleted or known is None or _wanted(known) != _wanted(session):
+            # Not for an echo of the operator's own status: that would undo the backoff.
+            self.queue.add(Item("session", session.key))
         self._count((session.key[0], session.spec.agent_ref.name))
 
     def pod(self, raw: Json, deleted: bool) -> None:
@@ -114,7 +126,7 @@ class Intake:
         ``kube.errors``.
         """
         world = self.world
-        agents, sessions, pods = set(world.agents), set(world.records), dict(world.pods)
+        agents, sessions, pods = set(world.agents), _uids(world), dict(world.pods)
         everywhere: list[str | None] = [None]
         for namespace in list(namespaces) or everywhere:
             for raw in await kube.list_all(VOICE_AGENTS, namespace):
@@ -122,7 +134,8 @@ class Intake:
                 agents.discard(_key(raw))
             for raw in await kube.list_all(VOICE_SESSIONS, namespace):
                 self.session(raw, deleted=False)
-                sessions.discard(_key(raw))
+                self.queue.add(Item("session", _key(raw)))
+                sessions.pop(_key(raw), None)
             for raw in await kube.list_all(PODS, namespace, LABEL_AGENT):
                 self.pod(raw, deleted=False)
                 pods.pop(_key(raw), None)
@@ -130,12 +143,24 @@ class Intake:
             world.drop_agent(agent)
             self.pool(agent)
             self.sessions_of(agent)
-        for session in sessions:
-            world.drop_session(session)
-            self.queue.add(Item("session", session))
+        now = _uids(world)
+        for session, uid in sessions.items():
+            # Another one may have the name by now.
+            if now.get(session) == uid:
+                world.drop_session(session)
+                self.queue.add(Item("session", session))
         for key, pod in pods.items():
             world.drop_pod(key, pod.uid)
             self._pod_changed(pod)
+
+
+def _uids(world: World) -> dict[Key, str]:
+    return {key: record.session.uid for key, record in world.records.items()}
+
+
+def _wanted(session: Session) -> tuple[object, ...]:
+    """Return what others than the operator say of a session."""
+    return session.uid, session.deleting, session.room_changed, session.spec
 
 
 def _understood(parse: Callable[[Json], T], raw: Json) -> T | None:

@@ -106,6 +106,12 @@ class Kube:
         body = {"preconditions": preconditions}
         await self._request("DELETE", resource.path(namespace, name), body=body)
 
+    async def log(self, namespace: str, pod: str, container: str, lines: int) -> str:
+        """Return the last lines of a container's log."""
+        path = PODS.path(namespace, pod, "log")
+        query = [("container", container), ("tailLines", str(lines))]
+        return (await self._fetch("GET", path, query=query)).decode(errors="replace")
+
     async def _request(
         self,
         method: str,
@@ -114,11 +120,22 @@ class Kube:
         query: list[tuple[str, str]] | None = None,
         content_type: str = "application/json",
     ) -> Object:
+        answer: Object = json.loads(await self._fetch(method, path, body, query, content_type))
+        return answer
+
+    async def _fetch(
+        self,
+        method: str,
+        path: str,
+        body: Object | None = None,
+        query: list[tuple[str, str]] | None = None,
+        content_type: str = "application/json",
+    ) -> bytes:
         request = await self._client.param_serialize(
             method,
             path,
             query_params=query,
-            header_params={"Accept": "application/json", "Content-Type": content_type},
+            header_params={"Accept": "*/*", "Content-Type": content_type},
             body=body,
             auth_settings=["BearerToken"],
         )
@@ -129,8 +146,7 @@ class Kube:
             raise Unavailable(f"the Kubernetes API is not reachable: {error!r}") from error
         if response.status >= 400:
             raise from_status(response.status, _message(data) or response.reason)
-        answer: Object = json.loads(data)
-        return answer
+        return data
 
 
 def _message(data: bytes) -> str:

@@ -23,6 +23,10 @@ import kopf
 # A healthy API server answers in milliseconds; kopf would wait five minutes for one that hangs.
 _REQUEST_TIMEOUT: Final = 10.0
 
+# In seconds. kopf's own grow to 21, for which new calls would wait after the API server is back;
+# and it gives up, ending the process, when they are used up: here after ten minutes.
+_BACKOFFS: Final = (0.5, 1.0, *[2.0] * 300)
+
 # kopf would ask the system for the user's name otherwise, and a container's user has none. Its own
 # type for it is private.
 _IDENTITY: Final[Any] = "voicepod"
@@ -67,6 +71,7 @@ def _settings() -> kopf.OperatorSettings:
     settings.scanning.disabled = True
     settings.networking.request_timeout = _REQUEST_TIMEOUT
     settings.posting.enabled = False
+    settings.networking.error_backoffs = _BACKOFFS
     return settings
 
 

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Final, TypeVar
 
 import aiohttp
+from google.protobuf.message import DecodeError
 from livekit.api.agent_dispatch_service import AgentDispatchService
 from livekit.api.room_service import RoomService
 from livekit.api.twirp_client import ServerError, ServerErrorCode
@@ -16,6 +17,7 @@ from livekit.protocol.room import (
     DeleteRoomRequest,
     ListParticipantsRequest,
     ListRoomsRequest,
+    RoomParticipantIdentity,
 )
 
 from voicepod.livekit.credentials import Credentials
@@ -93,6 +95,17 @@ class Rooms:
         except _NotFoundError:
             return
 
+    async def remove(self, name: str, identity: str) -> None:
+        """Put a participant out of a room; one who is gone is out."""
+        try:
+            await self._ask(
+                self._rooms.remove_participant(
+                    RoomParticipantIdentity(room=name, identity=identity)
+                )
+            )
+        except _NotFoundError:
+            return
+
     async def dispatches(self, name: str) -> dict[str, str]:
         """Return the names of the agents that a room's dispatches ask for, each with its metadata.
 
@@ -122,6 +135,8 @@ class Rooms:
                     f"LiveKit at {self._url} does not accept the API key and its secret: {words}"
                 ) from error
             raise Unreachable(f"LiveKit at {self._url} answers {words}") from error
+        except DecodeError as error:
+            raise Unreachable(f"what answers at {self._url} is not LiveKit") from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             words = str(error) or type(error).__name__
             raise Unreachable(f"LiveKit at {self._url} is not reachable: {words}") from error

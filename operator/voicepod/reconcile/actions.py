@@ -46,6 +46,11 @@ class CloseRoom:
 
 
 @dataclass(frozen=True, slots=True)
+class EvictAgent:
+    """Put an agent out of the room that does not end its job."""
+
+
+@dataclass(frozen=True, slots=True)
 class DeletePod:
     """Delete a pod of the session."""
 
@@ -65,6 +70,7 @@ Action = (
     | LookAtRoom
     | EndJob
     | CloseRoom
+    | EvictAgent
     | DeletePod
     | DeleteSession
 )

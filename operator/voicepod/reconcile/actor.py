@@ -1,20 +1,21 @@
 """Carries out what ``decide`` wants, and puts what it learns into the session's record."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, assert_never
 
 from voicepod.api.agent import VoiceAgentSpec
 from voicepod.api.conditions import Reason
 from voicepod.api.lifecycle import Lifecycle
+from voicepod.api.names import AGENT_CONTAINER
 from voicepod.assignment.client import PodClient
 from voicepod.assignment.errors import PodError, PodRefused, PodUnreachable
 from voicepod.assignment.messages import Assignment, RoomRef, SessionRef, Tokens
 from voicepod.builders.pod import Owner, PodKeys, Sidecar, build_pod
 from voicepod.credentials import CredentialsError, CredentialStore
 from voicepod.kube.client import PODS, VOICE_SESSIONS, Kube
-from voicepod.kube.errors import Conflict, NotFound, Refused
+from voicepod.kube.errors import Conflict, KubeError, NotFound, Refused, Unavailable
 from voicepod.livekit.credentials import Credentials
 from voicepod.livekit.errors import LiveKitError, Unauthorized, Unreachable
 from voicepod.livekit.rooms import Rooms
@@ -26,6 +27,9 @@ from voicepod.reconcile.world import Record, World
 
 # What a room's token outlives the longest call by: the start before it and the goodbye after it.
 _TOKEN_MARGIN: Final = timedelta(hours=2)
+
+# As much as ends a traceback with what was raised, and where.
+_LAST_LINES: Final = 5
 
 
 class Stuck(Exception):  # noqa: N818 - named by what the session is
@@ -92,9 +96,10 @@ class Actor:
                 await self.pods.end(pod.ip, pod.uid, action.reason)
                 await self._look_at_pod(record)
             case actions.CloseRoom():
+                await self._close_room(record)
+            case actions.EvictAgent():
                 rooms = await self._rooms(record)
-                await rooms.close(record.session.spec.room)
-                await self._look_at_room(record)
+                await rooms.remove(record.session.spec.room, record.status.identity)
             case actions.DeletePod():
                 await self.delete_pod(action.pod)
             case actions.DeleteSession():
@@ -106,6 +111,8 @@ class Actor:
         """Delete a pod; one that is gone already is just as well."""
         try:
             await self.kube.delete(PODS, *pod.key, uid=pod.uid)
+            # The watch says so a moment later; until then it must not be deleted again.
+            self.world.put_pod(replace(pod, deleting=True))
         except (NotFound, Conflict):
             self.world.drop_pod(pod.key, pod.uid)
 
@@ -129,6 +136,10 @@ class Actor:
         )
         try:
             created = await self.kube.create(PODS, namespace, manifest)
+        except Unavailable as error:
+            raise Stuck(
+                Problem(Reason.POD_NOT_CREATED, f"the API server could not make the pod: {error}")
+            ) from error
         except Refused as error:
             raise Stuck(
                 Problem(
@@ -200,6 +211,15 @@ class Actor:
             # An agent leaves its room a moment after its caller: only the room can tell now
             # whether the agent was lost or is not needed any more.
             record.room_stale = True
+            if not record.status.times.joined:
+                record.last_words = await self._last_words(pod)
+
+    async def _last_words(self, pod: Pod) -> str:
+        """Return the end of the agent's log; what keeps it from being read, if anything does."""
+        try:
+            return await self.kube.log(*pod.key, container=AGENT_CONTAINER, lines=_LAST_LINES)
+        except KubeError as error:
+            return f"it cannot be read: {error}"
 
     async def _look_at_room(self, record: Record) -> None:
         rooms = await self._rooms(record)
@@ -211,6 +231,13 @@ class Actor:
             record.room_stale = True
             raise
         record.room_seen = seen
+
+    async def _close_room(self, record: Record) -> None:
+        """Close the room if it is still this session's: a later one may have its name by now."""
+        await self._look_at_room(record)
+        if record.room and record.room.sid == record.status.room_sid:
+            await (await self._rooms(record)).close(record.session.spec.room)
+            await self._look_at_room(record)
 
     async def _delete_session(self, record: Record) -> None:
         session = record.session
@@ -224,7 +251,7 @@ class Actor:
         return self.rooms(credentials)
 
     def _pod(self, record: Record) -> Pod:
-        pods = self.world.pods_of(record.session.key)
+        pods = self.world.pods_of(record.session)
         if not pods:
             raise Stuck(Problem(Reason.POD_UNREACHABLE, "the pod went away while it was asked"))
         return pods[0]

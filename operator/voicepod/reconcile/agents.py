@@ -11,7 +11,7 @@ from voicepod.api.session import Phase
 from voicepod.builders.pod import Owner, PodKeys, Sidecar, build_pod
 from voicepod.credentials import CredentialsError, CredentialStore
 from voicepod.kube.client import PODS, VOICE_AGENTS, Kube
-from voicepod.kube.errors import NotFound, Refused
+from voicepod.kube.errors import NotFound, Refused, Unavailable
 from voicepod.kube.events import Events, Note, Regarding
 from voicepod.livekit.credentials import Credentials
 from voicepod.livekit.errors import Unauthorized, Unreachable
@@ -87,6 +87,10 @@ class AgentReconciler:
             return Problem(Reason.LIVEKIT_UNAUTHORIZED, str(error))
         except Unreachable as error:
             return Problem(Reason.LIVEKIT_UNREACHABLE, str(error))
+        except Unavailable as error:
+            return Problem(
+                Reason.POD_NOT_CREATED, f"the API server cannot try spec.template: {error}"
+            )
         except Refused as error:
             return Problem(
                 Reason.TEMPLATE_REFUSED, f"the API server refuses the pod of spec.template: {error}"
@@ -97,7 +101,7 @@ class AgentReconciler:
         namespace, name = agent.key
         return build_pod(
             agent.spec.template,
-            Owner(namespace, f"{name[:40]}-check", agent.uid, name, "a room"),
+            Owner(namespace, "check", agent.uid, name, "a room"),
             1,
             agent.spec.lifecycle.seconds("shutdown_grace"),
             self.sidecar,
@@ -116,7 +120,8 @@ class AgentReconciler:
         ]
         status.warm = sum(pod.ready for pod in idle)
         status.warming = len(idle) - status.warm
-        status.last_call = max((record.session.created for record in records), default=None)
+        calls = [record.session.created for record in records]
+        status.last_call = max([*calls, *filter(None, [status.last_call])], default=None)
         reason = problem.reason if problem else Reason.READY
         message = problem.message if problem else "sessions of this agent can start"
         status.conditions = with_condition(

@@ -35,7 +35,7 @@ class Claims:
         Raises an exception of ``kube.errors`` when the API server cannot be asked.
         """
         await self._look_up(record)
-        if self.world.pods_of(record.session.key):
+        if self.world.pods_of(record.session):
             return True
         grace = spec.lifecycle.seconds("shutdown_grace")
         own = spec.lifecycle.overridden_by(record.session.spec.lifecycle)

@@ -3,7 +3,7 @@
 The way of a session, and where each part of it is decided::
 
     Pending ──▶ Starting ──▶ Active ⇄ Reconnecting ──▶ Ending ──▶ Ended | Failed
-    _prepare    _start       _run                      _end        _finish
+    _prepare    _start       _run                      _end        _tidy
 
 What happened is read from outside first (``_learn``): pods, sidecars and rooms are the truth, and
 the status only remembers what they can no longer tell.
@@ -27,6 +27,7 @@ from voicepod.reconcile.actions import (
     DeletePod,
     DeleteSession,
     EndJob,
+    EvictAgent,
     LookAtPod,
     LookAtRoom,
     OpenRoom,
@@ -47,6 +48,21 @@ _ENDED: Final = frozenset(
         Reason.MAX_DURATION,
         Reason.REQUESTED,
         Reason.AGENT_CLOSED_ROOM,
+    }
+)
+
+
+# What somebody has to mend outside of the pod.
+_OUTSIDE: Final = frozenset(
+    {
+        Reason.AGENT_NOT_FOUND,
+        Reason.SECRET_NOT_FOUND,
+        Reason.SECRET_FORBIDDEN,
+        Reason.SECRET_KEY_MISSING,
+        Reason.LIVEKIT_UNREACHABLE,
+        Reason.LIVEKIT_UNAUTHORIZED,
+        Reason.TEMPLATE_REFUSED,
+        Reason.POD_NOT_CREATED,
     }
 )
 
@@ -74,6 +90,8 @@ class Observed:
     """When the room was looked at."""
     room_stale: bool = False
     """LiveKit said that the room has changed since."""
+    last_words: str = ""
+    """The end of the agent's log, when its job was over before it joined."""
     problem: Problem | None = None
     """What keeps a new pod from being started or told."""
     room_holder: str = ""
@@ -161,7 +179,8 @@ def _learn(draft: _Draft) -> None:
         if _is_ours(draft, room) and room.callers:
             times.caller = times.caller or observed.now
             times.left = None
-        elif times.caller:
+        elif times.caller or observed.session.room_changed:
+            # The gateway tells only of callers: one who came and left between two looks was there.
             times.left = times.left or observed.now
 
 
@@ -271,10 +290,11 @@ def _what_is_missing(observed: Observed) -> Problem:
         return Problem(
             Reason.AGENT_NOT_JOINED,
             f"the agent's job ended before it joined the room: {why}; "
-            f"see the log of pod {pod.key[1]}",
+            f"the end of its log: {observed.last_words or 'not to be had'}",
         )
     return Problem(
-        Reason.AGENT_NOT_JOINED, f"the agent has the job but did not join; see pod {pod.key[1]}"
+        Reason.AGENT_NOT_JOINED,
+        f"the agent has the job and is not in the room; see the log of {pod.key[1]}",
     )
 
 
@@ -307,8 +327,10 @@ def _start(draft: _Draft, pod: Pod) -> None:
             draft.actions.append(Assign())
     elif pod.problem:
         draft.condition(ConditionType.POD_READY, False, pod.problem.reason, pod.problem.message)
-    if observed.problem:
-        draft.condition(ConditionType.ACCEPTED, False, missing.reason, missing.message)
+    if observed.problem and observed.problem.reason in _OUTSIDE:
+        draft.condition(
+            ConditionType.ACCEPTED, False, observed.problem.reason, observed.problem.message
+        )
     else:
         draft.condition(ConditionType.ACCEPTED, True, Reason.ACCEPTED, "a pod was started")
     draft.condition(ConditionType.ACTIVE, False, missing.reason, missing.message)
@@ -364,7 +386,8 @@ def _end(draft: _Draft, reason: Reason, message: str) -> None:
     status.end_reason = reason
     times.ending = times.ending or observed.now
     draft.condition(ConditionType.ACTIVE, False, reason, message)
-    if call and call.room_deletion_requested and _may_be_open(draft):
+    closing = call is not None and call.room_deletion_requested and _may_be_open(draft)
+    if closing:
         draft.actions.append(CloseRoom())
     has_job = (
         pod is not None
@@ -373,12 +396,15 @@ def _end(draft: _Draft, reason: Reason, message: str) -> None:
         and times.assigned is not None
         and not _job_over(call)
     )
-    if has_job and not draft.after(times.ending, "shutdown_grace"):
-        if call is None or call.state is not PodState.ENDING:
+    if (has_job or closing) and not draft.after(times.ending, "shutdown_grace"):
+        if has_job and (call is None or call.state is not PodState.ENDING):
             draft.actions.append(EndJob(reason))
-        else:
+        elif has_job:
             _keep_asking(draft)
         return
+    if has_job and status.identity and _may_be_open(draft):
+        # Until the pod is gone it could speak beside the agent of a caller who comes back.
+        draft.actions.append(EvictAgent())
     if pod and not pod.deleting:
         draft.actions.append(DeletePod(pod))
     draft.phase(Phase.ENDED if reason in _ENDED else Phase.FAILED, reason, message)

@@ -18,6 +18,10 @@ logger = logging.getLogger(__name__)
 # for seconds; as many calls as this may start at once without one waiting for another.
 _WORKERS: Final = 64
 
+# In seconds: how long work in hand may go on when the operator is told to stop. An offer takes ten
+# at most, and Kubernetes gives a pod thirty.
+_LAST_WORK: Final = 15.0
+
 
 class Item(NamedTuple):
     """What a worker works on."""
@@ -47,22 +51,31 @@ class Loop:
     async def _work(self) -> None:
         while True:
             item = await self.queue.take()
+            work = asyncio.ensure_future(self._work_on(item))
             try:
-                outcome = await self._reconcile(item)
-            except KubeError as error:
-                logger.warning("%s %s/%s: %s", item.kind, *item.key, error)
-                self.queue.failed(item)
-            except Exception:
-                # One session that cannot be understood must not keep the others from being served.
-                logger.exception("%s %s/%s could not be reconciled", item.kind, *item.key)
+                await asyncio.shield(work)
+            except asyncio.CancelledError:
+                # An agent that was just offered a job would wait for its token in vain.
+                await asyncio.wait([work], timeout=_LAST_WORK)
+                raise
+
+    async def _work_on(self, item: Item) -> None:
+        try:
+            outcome = await self._reconcile(item)
+        except KubeError as error:
+            logger.warning("%s %s/%s: %s", item.kind, *item.key, error)
+            self.queue.failed(item)
+        except Exception:
+            # One session that cannot be understood must not keep the others from being served.
+            logger.exception("%s %s/%s could not be reconciled", item.kind, *item.key)
+            self.queue.failed(item)
+        else:
+            if outcome.wake is not None:
+                self.queue.add_after(item, outcome.wake)
+            if outcome.retry:
                 self.queue.failed(item)
             else:
-                if outcome.wake is not None:
-                    self.queue.add_after(item, outcome.wake)
-                if outcome.retry:
-                    self.queue.failed(item)
-                else:
-                    self.queue.done(item)
+                self.queue.done(item)
 
     async def _reconcile(self, item: Item) -> Outcome:
         match item.kind:

@@ -66,6 +66,8 @@ class Pod:
     agent: Key
     session: Key | None
     """None: it is warm, or on its way to be, and waits for a session."""
+    owner: str
+    """Uid of the session, or of the VoiceAgent: another one may have the name by now."""
     generation: int
     template_hash: str
     """What a pod was built from that was started for no session; "" for any other."""
@@ -116,6 +118,8 @@ def parse_pod(raw: Json) -> Pod:
     annotations, labels = meta.get("annotations", {}), meta["labels"]
     conditions = {c["type"]: c for c in status.get("conditions", [])}
     ready = conditions.get("Ready", {}).get("status") == "True"
+    kind = "VoiceSession" if LABEL_SESSION in labels else "VoiceAgent"
+    (owner,) = (o["uid"] for o in meta["ownerReferences"] if o["kind"] == kind)
     finished = status.get("phase") in ("Failed", "Succeeded") or _agent_ended(status)
     return Pod(
         key=(meta["namespace"], meta["name"]),
@@ -123,6 +127,7 @@ def parse_pod(raw: Json) -> Pod:
         version=int(meta["resourceVersion"]),
         agent=(meta["namespace"], labels[LABEL_AGENT]),
         session=(meta["namespace"], labels[LABEL_SESSION]) if LABEL_SESSION in labels else None,
+        owner=owner,
         generation=int(annotations.get(ANNOTATION_GENERATION, "1")),
         template_hash=annotations.get(ANNOTATION_TEMPLATE_HASH, ""),
         created=_moment(meta["creationTimestamp"]),

@@ -8,13 +8,13 @@ from typing import Final
 
 from voicepod.api.conditions import Reason
 from voicepod.kube.client import VOICE_SESSIONS, Kube
-from voicepod.kube.errors import NotFound
+from voicepod.kube.errors import Conflict, KubeError, NotFound
 from voicepod.kube.events import Events, Regarding
 from voicepod.reconcile.actions import DeleteSession
 from voicepod.reconcile.actor import Actor, Stuck, agent_not_found, lifecycle_of
 from voicepod.reconcile.decide import Decision, Observed, decide
 from voicepod.reconcile.merge import merge_patch
-from voicepod.reconcile.objects import Key, parse_session
+from voicepod.reconcile.objects import Json, Key, parse_session
 from voicepod.reconcile.story import notes_between
 from voicepod.reconcile.world import Record, World
 
@@ -56,8 +56,7 @@ class SessionReconciler:
         """
         record = self.world.records.get(key)
         if record is None:
-            await self._clean_up_after(key)
-            return Outcome()
+            return await self._clean_up_after(key)
         stuck = False
         try:
             decision = await self._settle(record)
@@ -68,6 +67,9 @@ class SessionReconciler:
             record.problem = error.problem
             decision = decide(self._observe(record))
             record.status = decision.status
+        except UnsettledError:
+            await self._write_status(record)
+            raise
         await self._write_status(record)
         if decision.wake is None:
             return Outcome(retry=stuck)
@@ -75,20 +77,25 @@ class SessionReconciler:
 
     async def _settle(self, record: Record) -> Decision:
         for _ in range(_MAX_ROUNDS):
-            decision = decide(self._observe(record))
+            before, decision = record.status, decide(self._observe(record))
             record.status = decision.status
+            ends = decision.status.end_reason and not before.end_reason
+            if ends and not await self._announce_end(record):
+                record.status = before
+                continue
             if not decision.actions:
+                record.problem = None
                 return decision
-            stuck: Stuck | None = None
+            failure: Stuck | KubeError | None = None
             for action in decision.actions:
                 # One that fails keeps none of the others: a pod that cannot be started does not
                 # keep its caller's leaving from being seen.
                 try:
                     await self.actor.carry_out(action, record)
-                except Stuck as error:
-                    stuck = stuck or error
-            if stuck:
-                raise stuck
+                except (Stuck, KubeError) as error:
+                    failure = failure or error
+            if failure:
+                raise failure
             record.problem = None
             if DeleteSession() in decision.actions:
                 return Decision(record.status)
@@ -97,10 +104,11 @@ class SessionReconciler:
     def _observe(self, record: Record) -> Observed:
         session = record.session
         agent = self.world.agent_of(session)
-        if agent:
-            record.agent_spec = agent.spec
-        pods = self.world.pods_of(session.key)
+        pods = self.world.pods_of(session)
         pod = pods[0] if pods else None
+        if agent and not (pod and record.agent_spec):
+            # A call goes on under the VoiceAgent that it began with: its room is on that server.
+            record.agent_spec = agent.spec
         holder = self.world.room_holder(record)
         problem = record.problem
         if record.agent_spec is None:
@@ -119,12 +127,29 @@ class SessionReconciler:
             room=record.room,
             room_seen=record.room_seen,
             room_stale=record.room_stale,
+            last_words=record.last_words,
             problem=problem,
             room_holder=holder.key[1] if holder else "",
             knows_livekit=record.agent_spec is not None,
         )
 
-    async def _write_status(self, record: Record) -> None:
+    async def _announce_end(self, record: Record) -> bool:
+        """Write that the session ends, before anything is done about it.
+
+        From then on the gateway knows that a caller who comes back needs another session. False
+        when the session was touched since it was read: then a caller may just have come back, and
+        the room has to be looked at once more.
+        """
+        session = record.session
+        try:
+            await self._write_status(record, {"resourceVersion": str(session.version)})
+        except Conflict:
+            current = parse_session(await self.kube.get(VOICE_SESSIONS, *session.key))
+            self.world.put_session(current)
+            return current.uid != session.uid
+        return True
+
+    async def _write_status(self, record: Record, precondition: Json | None = None) -> None:
         session = record.session
         patch = merge_patch(session.status.to_yaml(), record.status.to_yaml())
         if not patch:
@@ -132,23 +157,30 @@ class SessionReconciler:
         notes = notes_between(session.status, record.status)
         try:
             written = await self.kube.patch(
-                VOICE_SESSIONS, *session.key, {"status": patch}, subresource="status"
+                VOICE_SESSIONS,
+                *session.key,
+                # The uid keeps one session's end from another's status that has its name by now.
+                {"metadata": {"uid": session.uid, **(precondition or {})}, "status": patch},
+                subresource="status",
             )
         except NotFound:
-            # Deleted meanwhile; the watch will say so.
+            if self.world.records.get(session.key) is record:
+                self.world.drop_session(session.key)
             return
         self.world.put_session(parse_session(written))
         about = Regarding("VoiceSession", *session.key, session.uid)
         for note in notes:
             self.events.post(about, note)
 
-    async def _clean_up_after(self, key: Key) -> None:
+    async def _clean_up_after(self, key: Key) -> Outcome:
         """Delete the pods of a session that is gone; the API server is asked, not the cache."""
-        pods = [pod for pod in self.world.pods_of(key) if not pod.deleting]
+        pods = [pod for pod in self.world.pods_named_for(key) if not pod.deleting]
         if not pods:
-            return
+            return Outcome()
         try:
             self.world.put_session(parse_session(await self.kube.get(VOICE_SESSIONS, *key)))
         except NotFound:
             for pod in pods:
                 await self.actor.delete_pod(pod)
+            return Outcome()
+        return Outcome(wake=0.0)

@@ -35,6 +35,8 @@ class Record:
     claim_unsure: bool = False
     """The answer to a claim got lost: the session may have a pod that is not known yet."""
     problem: Problem | None = None
+    last_words: str = ""
+    """The end of the agent's log, when its job was over before it joined."""
 
 
 @dataclass(slots=True)
@@ -119,9 +121,14 @@ class World:
         if record := self.records.get(session):
             record.room_stale = True
 
-    def pods_of(self, session: Key) -> list[Pod]:
+    def pods_of(self, session: Session) -> list[Pod]:
         """Return a session's pods, the newest first."""
-        return sorted(self._pods_of.get(session, {}).values(), key=lambda pod: -pod.generation)
+        pods = [pod for pod in self.pods_named_for(session.key) if pod.owner == session.uid]
+        return sorted(pods, key=lambda pod: -pod.generation)
+
+    def pods_named_for(self, session: Key) -> list[Pod]:
+        """Return the pods of all sessions that have, or had, this name."""
+        return list(self._pods_of.get(session, {}).values())
 
     def idle_pods(self, agent: Key) -> list[Pod]:
         """Return the pods of a VoiceAgent that no session has."""
@@ -152,11 +159,11 @@ class World:
     def _same_room(self, other: Record, record: Record) -> bool:
         if other.status.phase.finished or other.status.end_reason:
             return False
+        if _sid(record) and _sid(other):
+            # Unique, by whichever URL the server is reached.
+            return _sid(record) == _sid(other)
         ours, theirs = self._spec_of(record), self._spec_of(other)
-        if not ours or not theirs or ours.livekit.url != theirs.livekit.url:
-            return False
-        sids = {_sid(record), _sid(other)} - {""}
-        return len(sids) <= 1
+        return bool(ours and theirs and ours.livekit.url == theirs.livekit.url)
 
     def _spec_of(self, record: Record) -> VoiceAgentSpec | None:
         # After a start not every session has been looked at, and they hold their rooms already.

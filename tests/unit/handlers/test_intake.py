@@ -149,6 +149,17 @@ async def test_a_deleted_session_is_looked_at_so_that_its_pods_go() -> None:
 
 
 @in_hours
+async def test_a_pod_that_is_labelled_but_of_no_session_is_nobodys() -> None:
+    desk = Desk()
+    for owners in ([], [{"kind": "ReplicaSet", "name": "other", "uid": "other"}]):
+        raw = copy.deepcopy(pods.RUNS)
+        raw["metadata"]["ownerReferences"] = owners
+        desk.intake.pod(raw, deleted=False)
+
+    assert (desk.world.pods, await desk.enqueued()) == ({}, [])
+
+
+@in_hours
 async def test_a_pods_news_is_its_sessions() -> None:
     desk = Desk()
 
@@ -161,7 +172,12 @@ async def test_a_pods_news_is_its_sessions() -> None:
 
 def warm(version: int = 1, **labels: str) -> dict[str, Any]:
     raw = copy.deepcopy(pods.IS_READY)
-    raw["metadata"] |= {"labels": {LABEL_AGENT: "desk", **labels}, "resourceVersion": str(version)}
+    owner = ("VoiceSession", "call") if LABEL_SESSION in labels else ("VoiceAgent", "desk")
+    raw["metadata"] |= {
+        "labels": {LABEL_AGENT: "desk", **labels},
+        "ownerReferences": [{"kind": owner[0], "name": owner[1], "uid": f"{owner[1]}-uid"}],
+        "resourceVersion": str(version),
+    }
     return raw
 
 
@@ -261,7 +277,8 @@ def _put(kube: FakeKube) -> None:
     kube.put(VOICE_AGENTS, "voice", {"metadata": {"name": "desk"}, "spec": AGENT_SPEC})
     kube.put(VOICE_SESSIONS, "voice", {"metadata": {"name": "call"}, "spec": SESSION["spec"]})
     raw = copy.deepcopy(pods.RUNS)
-    raw["metadata"] = {"name": "call-1", "labels": raw["metadata"]["labels"]}
+    for field in ("uid", "namespace", "resourceVersion"):
+        del raw["metadata"][field]
     kube.put(PODS, "voice", raw)
 
 

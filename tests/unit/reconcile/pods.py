@@ -24,6 +24,15 @@ def pod(
             "resourceVersion": "4711",
             "creationTimestamp": "2026-01-01T12:00:00Z",
             "labels": {"voicepod.dev/agent": "desk", "voicepod.dev/session": "call"},
+            "ownerReferences": [
+                {
+                    "apiVersion": "voicepod.dev/v1alpha1",
+                    "kind": "VoiceSession",
+                    "name": "call",
+                    "uid": "session-uid",
+                    "controller": True,
+                }
+            ],
             "annotations": {"voicepod.dev/generation": "2", "voicepod.dev/room": "a room"},
         },
         "spec": {"nodeName": "node-1", "containers": [{"name": "agent"}]},

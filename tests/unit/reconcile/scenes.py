@@ -62,6 +62,7 @@ def pod(**changes: Any) -> Pod:
         "version": 1,
         "agent": ("voice", "desk"),
         "session": KEY,
+        "owner": "session-uid",
         "generation": 1,
         "template_hash": "",
         "created": NOON,

@@ -13,6 +13,7 @@ from tests.unit.reconcile.scenes import (
     fresh,
     in_call,
     pod,
+    room,
     running,
     session,
     starting,
@@ -21,7 +22,14 @@ from voicepod.api.conditions import ConditionType, Reason
 from voicepod.api.lifecycle import Lifecycle
 from voicepod.api.session import Phase
 from voicepod.assignment.messages import PodState
-from voicepod.reconcile.actions import DeletePod, DeleteSession, EndJob, LookAtPod
+from voicepod.reconcile.actions import (
+    CloseRoom,
+    DeletePod,
+    DeleteSession,
+    EndJob,
+    EvictAgent,
+    LookAtPod,
+)
 from voicepod.reconcile.decide import Observed, decide
 
 pytestmark = pytest.mark.unit
@@ -81,7 +89,7 @@ def test_an_agent_that_says_goodbye_for_too_long_is_cut_off() -> None:
     last, over = decide(ending(now=29, call_seen=at(29))), decide(ending(now=30, call_seen=at(29)))
 
     assert last.wake == at(30)
-    assert over.actions == (DeletePod(READY),)
+    assert over.actions == (EvictAgent(), DeletePod(READY))
     assert over.status.phase is Phase.ENDED
 
 
@@ -145,3 +153,28 @@ def test_a_session_that_is_not_to_be_kept_is_deleted_when_it_is_finished() -> No
     decision = decide(fresh(status=ended, lifecycle=Lifecycle(ttl_after_finished="0s")))
 
     assert decision.actions == (DeleteSession(),)
+
+
+def test_a_caller_who_came_and_left_between_two_looks_has_left() -> None:
+    touched = replace(session(), room_changed="EV_1")
+    status = fresh().status
+    seen = decide(fresh(1, session=touched, status=status, room=room(), room_seen=at(1)))
+    assert seen.status.times.left == at(1)
+
+    later = starting(11, session=touched, status=seen.status, room=room(), room_seen=at(11))
+    assert decide(later).status.end_reason is Reason.CALLER_LEFT
+
+
+def test_a_room_that_nobody_told_of_is_waited_in() -> None:
+    assert decide(starting(1, status=fresh().status, room=room())).status.times.left is None
+
+
+def test_a_session_waits_until_the_room_is_closed_that_its_agent_wants_closed() -> None:
+    wanted = running(state=PodState.ENDED, closes_room=True)
+    open_still = decide(in_call(6, call=wanted))
+    assert CloseRoom() in open_still.actions
+    assert open_still.status.phase is Phase.ENDING
+
+    closed = decide(in_call(7, status=open_still.status, call=wanted, room=CLOSED))
+    assert closed.status.phase is Phase.ENDED
+    assert closed.status.end_reason is Reason.AGENT_CLOSED_ROOM

@@ -203,6 +203,12 @@ def test_a_pod_that_is_going_gets_no_job_whatever_its_sidecar_said(gone: object)
     assert Assign() not in decide(starting(pod=gone, call=call(PodState.WARM))).actions
 
 
+def test_a_pod_whose_agent_refused_is_not_offered_the_job_again() -> None:
+    refused = call(PodState.ENDED, end="the agent refused the job", ended=2)
+
+    assert Assign() not in decide(starting(pod=pod(ready=True), call=refused)).actions
+
+
 def test_after_the_dispatch_the_sidecar_is_asked_every_two_seconds_until_the_agent_joined() -> None:
     dispatched = call(PodState.RUNNING, assigned=2, dispatched=2.1)
     scene = starting(now=3, pod=pod(ready=True), call=dispatched, call_seen=at(2.2))

@@ -187,6 +187,7 @@ def test_an_agent_is_read_with_the_defaults_that_the_api_server_has_not_filled_i
 def test_a_warm_pod_is_its_agents_and_no_sessions() -> None:
     raw = copy.deepcopy(pods.IS_READY)
     raw["metadata"]["labels"] = {"voicepod.dev/agent": "desk"}
+    raw["metadata"]["ownerReferences"] = [{"kind": "VoiceAgent", "name": "desk", "uid": "desk-uid"}]
     raw["metadata"]["annotations"] = {"voicepod.dev/template-hash": "0123"}
     pod = parse_pod(raw)
 

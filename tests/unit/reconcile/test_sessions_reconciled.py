@@ -29,7 +29,7 @@ def failing(verb: str, plural: str, error: KubeError) -> Fault:
     """Have one kind of request fail."""
 
     async def fault(call: Call) -> None:
-        if (call.verb, call.plural) == (verb, plural) and not call.name.endswith("-check-1"):
+        if (call.verb, call.plural) == (verb, plural) and call.name != "check-1":
             raise error
 
     return fault
@@ -357,6 +357,25 @@ async def test_a_deleted_session_takes_its_pod_along() -> None:
         await asyncio.sleep(0.5)
 
         assert stage.pod_names() == []
+
+
+@in_hours
+async def test_a_session_that_replaced_another_of_its_name_waits_for_the_others_pod_to_go() -> None:
+    async with Stage() as stage:
+        await live_call(stage)
+        stage.kube.remove(VOICE_SESSIONS, "voice", "call")
+        stage.make_session()
+        await asyncio.sleep(5)
+        status = stage.status()
+        assert (status.phase, status.pod) == (Phase.PENDING, "")
+        assert "belongs to somebody else" in status.message
+        assert stage.pods.asked.count(Act.ASSIGN) == 1
+
+        # The garbage collector takes it away.
+        stage.kube.remove(PODS, "voice", "call-1")
+        await asyncio.sleep(31)
+
+        assert stage.status().pod == "call-1"
 
 
 @in_hours

@@ -65,7 +65,7 @@ def test_an_older_version_of_a_pod_never_replaces_a_newer_one(world: World) -> N
     world.put_pod(newer)
     world.put_pod(pod(version=6, ready=True))
 
-    assert world.pods_of(KEY) == [newer]
+    assert world.pods_of(session()) == [newer]
 
 
 def test_a_session_of_the_same_name_and_another_uid_is_another_one(world: World) -> None:
@@ -117,8 +117,16 @@ def test_a_pod_that_is_gone_makes_the_room_stale(world: World) -> None:
 
     world.drop_pod(pod().key, pod().uid)
 
-    assert world.pods_of(KEY) == []
+    assert world.pods_of(session()) == []
     assert world.records[KEY].room_stale
+
+
+def test_a_pod_of_an_earlier_session_of_the_name_is_not_this_sessions() -> None:
+    world = World()
+    world.put_pod(pod(owner="an-earlier-session"))
+
+    assert world.pods_of(session()) == []
+    assert world.pods_named_for(KEY) == [pod(owner="an-earlier-session")]
 
 
 def test_a_pod_is_not_dropped_for_another_one_that_had_its_name(world: World) -> None:
@@ -126,14 +134,14 @@ def test_a_pod_is_not_dropped_for_another_one_that_had_its_name(world: World) ->
 
     world.drop_pod(pod().key, "another")
 
-    assert world.pods_of(KEY) == [pod()]
+    assert world.pods_of(session()) == [pod()]
 
 
 def test_the_newest_generation_of_pods_comes_first(world: World) -> None:
     for generation in (1, 3, 2):
         world.put_pod(pod(key=("voice", f"call-{generation}"), generation=generation))
 
-    assert [one.generation for one in world.pods_of(KEY)] == [3, 2, 1]
+    assert [one.generation for one in world.pods_of(session())] == [3, 2, 1]
 
 
 def test_a_dropped_session_is_nobodys(world: World) -> None:
@@ -205,7 +213,7 @@ def test_a_session_that_names_no_sid_means_whatever_room_has_its_name(world: Wor
 def test_rooms_of_two_livekit_servers_are_two_rooms(world: World) -> None:
     world.put_agent(agent("other", url="ws://elsewhere"))
     world.put_session(named("early"))
-    world.put_session(named("late", created=1, desk="other"))
+    world.put_session(named("late", created=1, desk="other", sid=""))
 
     assert holder(world, "late") is None
 
@@ -231,13 +239,13 @@ def test_a_session_holds_its_room_though_its_agent_was_deleted(world: World) -> 
 
 def test_a_pod_that_is_claimed_is_its_sessions_and_idle_no_more(world: World) -> None:
     world.put_pod(pod(session=None))
-    assert (world.idle_pods(DESK), world.pods_of(KEY)) == ([pod(session=None)], [])
+    assert (world.idle_pods(DESK), world.pods_named_for(KEY)) == ([pod(session=None)], [])
 
     world.put_pod(pod(version=2))
-    assert (world.idle_pods(DESK), world.pods_of(KEY)) == ([], [pod(version=2)])
+    assert (world.idle_pods(DESK), world.pods_named_for(KEY)) == ([], [pod(version=2)])
 
     world.drop_pod(pod().key, pod().uid)
-    assert (world.idle_pods(DESK), world.pods_of(KEY)) == ([], [])
+    assert (world.idle_pods(DESK), world.pods_named_for(KEY)) == ([], [])
 
 
 def test_a_node_has_the_calls_of_the_pods_that_run_there(world: World) -> None:
