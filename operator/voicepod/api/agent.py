@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field
 from pydantic.config import JsonDict
 
 from voicepod.api.base import Model, Time
-from voicepod.api.conditions import Condition
+from voicepod.api.conditions import ONE_OF_EACH_TYPE, Condition
 from voicepod.api.lifecycle import Lifecycle
 from voicepod.api.names import AGENT_CONTAINER
 
@@ -177,10 +177,7 @@ class VoiceAgentStatus(Model):
     last_call: Time | None = Field(default=None, description="When a session last started.")
     conditions: list[Condition] = Field(
         default_factory=list,
-        json_schema_extra={
-            "x-kubernetes-list-type": "map",
-            "x-kubernetes-list-map-keys": ["type"],
-        },
+        json_schema_extra=ONE_OF_EACH_TYPE,
         description="Ready: sessions of this agent can start.",
     )
 

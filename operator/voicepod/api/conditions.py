@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Literal
 
 from pydantic import Field
+from pydantic.config import JsonDict
 
 from voicepod.api.base import Model, Time
 
@@ -82,6 +83,12 @@ class Condition(Model):
     )
     last_transition_time: Time = Field(description="When the status last changed.")
 
+
+ONE_OF_EACH_TYPE: JsonDict = {
+    "x-kubernetes-list-type": "map",
+    "x-kubernetes-list-map-keys": ["type"],
+}
+"""What the schema of a list of conditions says on top."""
 
 # A container's last words can be long; what a person reads in a condition is not.
 MAX_MESSAGE = 1024

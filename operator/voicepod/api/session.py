@@ -7,7 +7,7 @@ from pydantic.config import JsonDict
 
 from voicepod.api.agent import MAX_ROOM_NAME
 from voicepod.api.base import Model, Time
-from voicepod.api.conditions import Condition, Reason
+from voicepod.api.conditions import ONE_OF_EACH_TYPE, Condition, Reason
 from voicepod.api.lifecycle import Lifecycle
 from voicepod.api.names import MAX_AGENT_NAME
 
@@ -130,10 +130,7 @@ class VoiceSessionStatus(Model):
     )
     conditions: list[Condition] = Field(
         default_factory=list,
-        json_schema_extra={
-            "x-kubernetes-list-type": "map",
-            "x-kubernetes-list-map-keys": ["type"],
-        },
+        json_schema_extra=ONE_OF_EACH_TYPE,
         description="Accepted, PodReady and Active.",
     )
 

@@ -65,14 +65,14 @@ class Kube:
 
     async def get(self, resource: Resource, namespace: str, name: str) -> Object:
         """Return one object."""
-        return await self._request("GET", resource.path(namespace, name))
+        return _parsed(await self._request("GET", resource.path(namespace, name)))
 
     async def list_all(
         self, resource: Resource, namespace: str | None, label_selector: str = ""
     ) -> list[Object]:
         """Return all objects of a namespace, or of the cluster."""
         query = [("labelSelector", label_selector)] if label_selector else []
-        answer = await self._request("GET", resource.path(namespace), query=query)
+        answer = _parsed(await self._request("GET", resource.path(namespace), query=query))
         items: list[Object] = answer["items"]
         return items
 
@@ -81,7 +81,9 @@ class Kube:
     ) -> Object:
         """Create an object and return it as the API server made it."""
         query = [("dryRun", "All")] if dry_run else []
-        return await self._request("POST", resource.path(namespace), body=body, query=query)
+        return _parsed(
+            await self._request("POST", resource.path(namespace), body=body, query=query)
+        )
 
     async def patch(
         self, resource: Resource, namespace: str, name: str, body: Object, subresource: str = ""
@@ -91,7 +93,7 @@ class Kube:
         A ``metadata.resourceVersion`` in it is a precondition: Conflict when it has changed.
         """
         path = resource.path(namespace, name, subresource)
-        return await self._request("PATCH", path, body=body, content_type=_MERGE_PATCH)
+        return _parsed(await self._request("PATCH", path, body=body, content_type=_MERGE_PATCH))
 
     async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
         """Delete the object with this name and uid; Conflict when another one has the name now."""
@@ -102,20 +104,9 @@ class Kube:
         """Return the last lines of a container's log."""
         path = PODS.path(namespace, pod, "log")
         query = [("container", container), ("tailLines", str(lines))]
-        return (await self._fetch("GET", path, query=query)).decode(errors="replace")
+        return (await self._request("GET", path, query=query)).decode(errors="replace")
 
     async def _request(
-        self,
-        method: str,
-        path: str,
-        body: Object | None = None,
-        query: list[tuple[str, str]] | None = None,
-        content_type: str = "application/json",
-    ) -> Object:
-        answer: Object = json.loads(await self._fetch(method, path, body, query, content_type))
-        return answer
-
-    async def _fetch(
         self,
         method: str,
         path: str,
@@ -139,6 +130,11 @@ class Kube:
         if response.status >= 400:
             raise from_status(response.status, _message(data) or response.reason)
         return data
+
+
+def _parsed(data: bytes) -> Object:
+    answer: Object = json.loads(data)
+    return answer
 
 
 def _message(data: bytes) -> str:
