@@ -19,7 +19,9 @@ from voicepod.observability import logs
 from voicepod.process import fill_again, fill_first, serving
 from voicepod.reconcile.actor import Actor
 from voicepod.reconcile.agents import AgentReconciler
+from voicepod.reconcile.claims import Claims
 from voicepod.reconcile.loop import Loop, Queue
+from voicepod.reconcile.pool import PoolReconciler
 from voicepod.reconcile.sessions import SessionReconciler
 from voicepod.reconcile.world import World
 from voicepod.settings import OperatorSettings
@@ -52,11 +54,13 @@ async def run() -> None:
         events = Events(kube, "voicepod-operator", _now)
         credentials, rooms = CredentialStore(kube), partial(Rooms, livekit_http)
         pods = PodClient(pod_http, signer)
-        actor = Actor(world, kube, pods, rooms, credentials, sidecar, _now)
+        claims = Claims(world, kube, sidecar, _now, intake.pool)
+        actor = Actor(world, kube, pods, rooms, credentials, claims, sidecar, _now)
         agents = AgentReconciler(
             world, kube, rooms, credentials, sidecar, events, _now, intake.sessions_of
         )
-        loop = Loop(queue, SessionReconciler(world, kube, actor, events, _now), agents)
+        pools = PoolReconciler(world, kube, sidecar, events, _now)
+        loop = Loop(queue, SessionReconciler(world, kube, actor, events, _now), agents, pools)
         async with (
             watching(registry_for(intake), settings.namespaces) as stop,
             asyncio.TaskGroup() as group,

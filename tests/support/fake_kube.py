@@ -37,6 +37,7 @@ class FakeKube(Kube):
         self._objects: dict[Resource, dict[tuple[str, str], Object]] = {}
         self._watchers: dict[Resource, list[Watcher]] = {}
         self._version = 0
+        self._names = 0
 
     def watch(self, resource: Resource, watcher: Watcher) -> None:
         """Call ``watcher`` with each change from now on."""
@@ -82,6 +83,7 @@ class FakeKube(Kube):
     async def create(
         self, resource: Resource, namespace: str, body: Object, dry_run: bool = False
     ) -> Object:
+        body = self._named(body)
         name = body["metadata"]["name"]
         await self._called("create", resource, namespace, name)
         if (namespace, name) in self._kind(resource):
@@ -100,6 +102,8 @@ class FakeKube(Kube):
         wanted = body.get("metadata", {}).get("resourceVersion")
         if wanted not in (None, old["metadata"]["resourceVersion"]):
             raise Conflict(f'{resource.plural} "{name}" has been modified')
+        if body.get("metadata", {}).get("uid") not in (None, old["metadata"]["uid"]):
+            raise Conflict(f'{resource.plural} "{name}" has another uid')
         # A subresource changes nothing beside itself, and everything else leaves the status alone.
         part = {
             key: value
@@ -111,10 +115,15 @@ class FakeKube(Kube):
             return copy.deepcopy(old)
         return self._store(resource, (namespace, name), new, "MODIFIED")
 
-    async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
+    async def delete(
+        self, resource: Resource, namespace: str, name: str, uid: str, version: int | None = None
+    ) -> None:
         await self._called("delete", resource, namespace, name)
-        if self._find(resource, namespace, name)["metadata"]["uid"] != uid:
+        metadata = self._find(resource, namespace, name)["metadata"]
+        if metadata["uid"] != uid:
             raise Conflict(f'{resource.plural} "{name}" has another uid')
+        if version is not None and metadata["resourceVersion"] != str(version):
+            raise Conflict(f'{resource.plural} "{name}" has been modified')
         self.remove(resource, namespace, name)
 
     def remove(self, resource: Resource, namespace: str, name: str) -> None:
@@ -131,6 +140,17 @@ class FakeKube(Kube):
         self.calls.append(call)
         if self.fault:
             await self.fault(call)
+
+    def _named(self, body: Object) -> Object:
+        """Give a body with ``generateName`` a name that nothing has."""
+        metadata = body["metadata"]
+        if "name" in metadata:
+            return body
+        self._names += 1
+        return {
+            **body,
+            "metadata": {**metadata, "name": f"{metadata['generateName']}{self._names:05}"},
+        }
 
     def _kind(self, resource: Resource) -> dict[tuple[str, str], Object]:
         return self._objects.setdefault(resource, {})

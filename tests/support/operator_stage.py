@@ -23,7 +23,9 @@ from voicepod.kube.events import Events, Note, Regarding
 from voicepod.livekit.rooms import Room
 from voicepod.reconcile.actor import Actor
 from voicepod.reconcile.agents import AgentReconciler
+from voicepod.reconcile.claims import Claims
 from voicepod.reconcile.loop import Loop, Queue
+from voicepod.reconcile.pool import PoolReconciler
 from voicepod.reconcile.sessions import SessionReconciler
 from voicepod.reconcile.world import World
 
@@ -66,7 +68,9 @@ class Stage:
         credentials = CredentialStore(self.kube, now)
         sidecar = Sidecar("voicepod/operator", "http://operator", "public-key")
         rooms = self.livekit
-        actor = Actor(self.world, self.kube, self.pods, rooms, credentials, sidecar, clock)
+        claims = Claims(self.world, self.kube, sidecar, clock, self.intake.pool)
+        actor = Actor(self.world, self.kube, self.pods, rooms, credentials, claims, sidecar, clock)
+        self.pools = PoolReconciler(self.world, self.kube, sidecar, self.events, clock)
         self.sessions = SessionReconciler(self.world, self.kube, actor, self.events, clock)
         self.agents = AgentReconciler(
             self.world,
@@ -86,11 +90,14 @@ class Stage:
             (PODS, "pod"),
         ):
             self.kube.watch(resource, partial(self._changed, kind))
-        self._loop = asyncio.create_task(Loop(self.queue, self.sessions, self.agents).run())
+        self._loop = asyncio.create_task(self._operator())
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.stop_operator()
+
+    async def _operator(self) -> None:
+        await Loop(self.queue, self.sessions, self.agents, self.pools).run()
 
     async def stop_operator(self) -> None:
         """End the operator wherever it is."""
@@ -102,7 +109,7 @@ class Stage:
         await self.stop_operator()
         self.start_operator()
         await self.intake.fill(self.kube, [])
-        self._loop = asyncio.create_task(Loop(self.queue, self.sessions, self.agents).run())
+        self._loop = asyncio.create_task(self._operator())
 
     def _changed(self, kind: str, type_: str, item: Object) -> None:
         getattr(self.intake, kind)(item, deleted=type_ == "DELETED")

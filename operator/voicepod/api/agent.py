@@ -144,6 +144,43 @@ _TEMPLATE_SCHEMA: JsonDict = {
 }
 
 
+_MAX_AT_LEAST_MIN: JsonDict = {
+    # has(): the API server tries the rule on the empty default, before it fills in the fields.
+    "rule": "!has(self.max) || self.max >= self.min",
+    "message": "pool.max must be at least pool.min",
+}
+
+# More idle pods than this are no pool any more but a mistake.
+_MAX_POOL: Final = 1000
+
+
+class Pool(Model):
+    """Warm pods: up, registered, and waiting for a call."""
+
+    model_config = ConfigDict(json_schema_extra={"x-kubernetes-validations": [_MAX_AT_LEAST_MIN]})
+
+    min: int = Field(
+        default=0,
+        ge=0,
+        le=_MAX_POOL,
+        description="How many pods wait for a call. 0: every call starts its own.",
+    )
+    max: int | None = Field(
+        default=None,
+        ge=0,
+        le=_MAX_POOL,
+        description="How many pods may wait or start at most, whatever happens; twice min if it "
+        "is not set. Between min and max the pool sizes itself by how many calls come while a pod "
+        "starts, and what there is above min lets a new template's pods be ready before the old "
+        "ones go.",
+    )
+
+    @property
+    def most(self) -> int:
+        """The bound that counts."""
+        return 2 * self.min if self.max is None else self.max
+
+
 class VoiceAgentSpec(Model):
     """How one kind of agent runs, and which rooms it serves."""
 
@@ -161,6 +198,7 @@ class VoiceAgentSpec(Model):
         "the most specific wins (agentName, name, the longest prefix, regex), then the older one. "
         "None: sessions are made by the API only.",
     )
+    pool: Pool = Field(default_factory=Pool, description="Pods that wait for a call, warm.")
     lifecycle: Lifecycle = Field(
         default_factory=Lifecycle, description="How long the parts of a call may take."
     )
@@ -174,6 +212,8 @@ class VoiceAgentStatus(Model):
     )
     active: int = Field(default=0, description="Sessions whose agent is in its room.")
     starting: int = Field(default=0, description="Sessions whose agent is on its way.")
+    warm: int = Field(default=0, description="Pods that wait for a call.")
+    warming: int = Field(default=0, description="Pods on their way to be warm.")
     last_call: Time | None = Field(default=None, description="When a session last started.")
     conditions: list[Condition] = Field(
         default_factory=list,

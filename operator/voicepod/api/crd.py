@@ -83,6 +83,7 @@ def voice_agent_crd() -> dict[str, Any]:
         MAX_AGENT_NAME,
         [
             _column("Ready", ".status.conditions[?(@.type=='Ready')].status"),
+            _column("Warm", ".status.warm", "integer"),
             _column("Active", ".status.active", "integer"),
             _column("Starting", ".status.starting", "integer"),
             _column("Last call", ".status.lastCall", "date"),

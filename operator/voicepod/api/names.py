@@ -24,6 +24,12 @@ ANNOTATION_GENERATION: Final = f"{GROUP}/generation"
 ANNOTATION_ROOM: Final = f"{GROUP}/room"
 """On agent pods: the room's name as the user wrote it; a label could not hold it."""
 
+ANNOTATION_CLAIMED: Final = f"{GROUP}/claimed"
+"""On agent pods that were warm: when a session claimed them."""
+
+ANNOTATION_TEMPLATE_HASH: Final = f"{GROUP}/template-hash"
+"""On warm pods: what they were built from; another hash means that the VoiceAgent has changed."""
+
 ANNOTATION_ROOM_CHANGED: Final = f"{GROUP}/room-changed"
 """On sessions: touched by the gateway when LiveKit says that the room changed. The value is the
 id of the event; what it says does not matter, the operator asks LiveKit what is true."""

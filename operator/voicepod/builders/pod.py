@@ -1,10 +1,11 @@
-"""The agent pod of one session: the user's template, the sidecar, and what keeps the pod safe.
+"""The agent pod: the user's template, the sidecar, and what keeps the pod safe.
 
 The user's container stays as it is. It only finds a LiveKit server on its own loopback, which is
 the sidecar.
 """
 
 import math
+import secrets
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -31,8 +32,11 @@ _EXIT_MARGIN: Final = 10
 # whether a user given by name is root.
 _USER: Final = 10001
 
+# Random bytes of the keys that are drawn for each pod; 256 bits cannot be guessed.
+_KEY_BYTES: Final = 32
+
 # Keeps Karpenter and Cluster Autoscaler from removing the node under a live call.
-_DO_NOT_DISRUPT: Final = {
+DO_NOT_DISRUPT: Final = {
     "karpenter.sh/do-not-disrupt": "true",
     "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
 }
@@ -61,6 +65,11 @@ class PodKeys:
     stop_key: str
     """The kubelet's preStop hook shows it to the sidecar."""
 
+    @classmethod
+    def draw(cls) -> "PodKeys":
+        """Return new keys."""
+        return cls(secrets.token_urlsafe(_KEY_BYTES), secrets.token_urlsafe(_KEY_BYTES))
+
 
 @dataclass(frozen=True, slots=True)
 class Owner:
@@ -87,6 +96,37 @@ def build_pod(
     keys: PodKeys,
 ) -> Manifest:
     """Return the manifest of a session's pod; ``shutdown_grace`` is in seconds."""
+    pod = common_pod(template, owner.agent, shutdown_grace, sidecar, keys)
+    metadata = pod["metadata"]
+    metadata["name"] = pod_name(owner.name, generation)
+    metadata["namespace"] = owner.namespace
+    for part, values in session_metadata(owner, generation).items():
+        metadata[part] = {**metadata[part], **values} if isinstance(values, dict) else values
+    return pod
+
+
+def session_metadata(owner: Owner, generation: int) -> Manifest:
+    """Return what makes a pod a session's own: labels, annotations, ownerReferences."""
+    return {
+        "labels": {LABEL_SESSION: owner.name},
+        "annotations": {
+            **DO_NOT_DISRUPT,
+            ANNOTATION_GENERATION: str(generation),
+            ANNOTATION_ROOM: owner.room,
+        },
+        "ownerReferences": [owned_by("VoiceSession", owner.name, owner.uid)],
+    }
+
+
+def owned_by(kind: str, name: str, uid: str) -> Manifest:
+    """Return the reference to the resource that controls a pod."""
+    return {"apiVersion": API_VERSION, "kind": kind, "name": name, "uid": uid, "controller": True}
+
+
+def common_pod(
+    template: Manifest, agent: str, shutdown_grace: float, sidecar: Sidecar, keys: PodKeys
+) -> Manifest:
+    """Return what all pods of a VoiceAgent have in common: no name and no owner yet."""
     template = _without_nulls(template)
     metadata, spec = template.get("metadata", {}), template["spec"]
     spec["restartPolicy"] = "Never"
@@ -102,29 +142,12 @@ def build_pod(
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {
-            "name": pod_name(owner.name, generation),
-            "namespace": owner.namespace,
             "labels": {
                 **metadata.get("labels", {}),
                 LABEL_MANAGED_BY: MANAGED_BY,
-                LABEL_AGENT: owner.agent,
-                LABEL_SESSION: owner.name,
+                LABEL_AGENT: agent,
             },
-            "annotations": {
-                **metadata.get("annotations", {}),
-                **_DO_NOT_DISRUPT,
-                ANNOTATION_GENERATION: str(generation),
-                ANNOTATION_ROOM: owner.room,
-            },
-            "ownerReferences": [
-                {
-                    "apiVersion": API_VERSION,
-                    "kind": "VoiceSession",
-                    "name": owner.name,
-                    "uid": owner.uid,
-                    "controller": True,
-                }
-            ],
+            "annotations": metadata.get("annotations", {}),
         },
         "spec": spec,
     }

@@ -5,10 +5,18 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from voicepod.api.names import LABEL_SESSION
+from voicepod.api.names import LABEL_AGENT
 from voicepod.kube.client import PODS, VOICE_AGENTS, VOICE_SESSIONS, Kube
 from voicepod.reconcile.loop import Item, Queue
-from voicepod.reconcile.objects import Json, Key, Session, parse_agent, parse_pod, parse_session
+from voicepod.reconcile.objects import (
+    Json,
+    Key,
+    Pod,
+    Session,
+    parse_agent,
+    parse_pod,
+    parse_session,
+)
 from voicepod.reconcile.world import World
 
 logger = logging.getLogger(__name__)
@@ -43,6 +51,7 @@ class Intake:
             or (known.uid, known.generation) != (agent.uid, agent.generation)
         ):
             self.queue.add(Item("agent", agent.key))
+            self.queue.add(Item("pool", agent.key))
             self.sessions_of(agent.key)
 
     def sessions_of(self, agent: Key) -> None:
@@ -50,6 +59,15 @@ class Intake:
         for record in self.world.sessions_of(agent):
             if not record.status.phase.finished:
                 self.queue.add(Item("session", record.session.key))
+
+    def pool(self, agent: Key) -> None:
+        """Have the pool of a VoiceAgent reconciled, and its pods counted."""
+        self.queue.add(Item("pool", agent))
+        self._count(agent)
+
+    def _count(self, agent: Key) -> None:
+        if agent in self.world.agents:
+            self.queue.add_after(Item("agent", agent), _COUNT_DELAY)
 
     def session(self, raw: Json, deleted: bool) -> None:
         """Take over a VoiceSession."""
@@ -65,25 +83,36 @@ class Intake:
         if deleted or known is None or _wanted(known) != _wanted(session):
             # Not for an echo of the operator's own status: that would undo the backoff.
             self.queue.add(Item("session", session.key))
-        agent = session.key[0], session.spec.agent_ref.name
-        if agent in self.world.agents:
-            self.queue.add_after(Item("agent", agent), _COUNT_DELAY)
+        self._count((session.key[0], session.spec.agent_ref.name))
 
     def pod(self, raw: Json, deleted: bool) -> None:
         """Take over an agent pod."""
         pod = _understood(parse_pod, raw)
         if pod is None:
             return
+        known = self.world.pods.get(pod.key)
         if deleted:
             self.world.drop_pod(pod.key, pod.uid)
         else:
             self.world.put_pod(pod)
-        self.queue.add(Item("session", pod.session))
+        self._pod_changed(pod)
+        if known and known.session is None and pod.session:
+            # Claimed, and the answer to the claim got lost.
+            self.pool(pod.agent)
+
+    def _pod_changed(self, pod: Pod) -> None:
+        if pod.session:
+            self.queue.add(Item("session", pod.session))
+        else:
+            self.pool(pod.agent)
 
     def hint(self, pod: Key) -> bool:
         """Have a pod asked what has happened; False when there is no such pod."""
         known = self.world.pods.get(pod)
-        record = self.world.records.get(known.session) if known else None
+        if known and known.session is None:
+            # Nobody waits for it yet, and when somebody does, its readiness is known.
+            return True
+        record = self.world.records.get(known.session) if known and known.session else None
         if record is None:
             return False
         record.call_stale = True
@@ -107,11 +136,12 @@ class Intake:
                 self.session(raw, deleted=False)
                 self.queue.add(Item("session", _key(raw)))
                 sessions.pop(_key(raw), None)
-            for raw in await kube.list_all(PODS, namespace, LABEL_SESSION):
+            for raw in await kube.list_all(PODS, namespace, LABEL_AGENT):
                 self.pod(raw, deleted=False)
                 pods.pop(_key(raw), None)
         for agent in agents:
             world.drop_agent(agent)
+            self.pool(agent)
             self.sessions_of(agent)
         now = _uids(world)
         for session, uid in sessions.items():
@@ -121,7 +151,7 @@ class Intake:
                 self.queue.add(Item("session", session))
         for key, pod in pods.items():
             world.drop_pod(key, pod.uid)
-            self.queue.add(Item("session", pod.session))
+            self._pod_changed(pod)
 
 
 def _uids(world: World) -> dict[Key, str]:

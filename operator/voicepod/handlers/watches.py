@@ -4,7 +4,7 @@ from typing import Any
 
 import kopf
 
-from voicepod.api.names import AGENTS, GROUP, LABEL_SESSION, SESSIONS, VERSION
+from voicepod.api.names import AGENTS, GROUP, LABEL_AGENT, SESSIONS, VERSION
 from voicepod.handlers.intake import Intake
 
 
@@ -20,7 +20,7 @@ def registry_for(intake: Intake) -> kopf.OperatorRegistry:
     async def session_changed(event: Any, **_: Any) -> None:
         intake.session(event["object"], deleted=event["type"] == "DELETED")
 
-    @kopf.on.event("", "v1", "pods", labels={LABEL_SESSION: kopf.PRESENT}, registry=registry)
+    @kopf.on.event("", "v1", "pods", labels={LABEL_AGENT: kopf.PRESENT}, registry=registry)
     async def pod_changed(event: Any, **_: Any) -> None:
         intake.pod(event["object"], deleted=event["type"] == "DELETED")
 

@@ -95,9 +95,17 @@ class Kube:
         path = resource.path(namespace, name, subresource)
         return _parsed(await self._request("PATCH", path, body=body, content_type=_MERGE_PATCH))
 
-    async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
-        """Delete the object with this name and uid; Conflict when another one has the name now."""
-        body = {"preconditions": {"uid": uid}}
+    async def delete(
+        self, resource: Resource, namespace: str, name: str, uid: str, version: int | None = None
+    ) -> None:
+        """Delete the object with this name and uid; Conflict when another one has the name now.
+
+        With ``version``, its resourceVersion, Conflict as well when it has changed.
+        """
+        preconditions = {"uid": uid}
+        if version is not None:
+            preconditions["resourceVersion"] = str(version)
+        body = {"preconditions": preconditions}
         await self._request("DELETE", resource.path(namespace, name), body=body)
 
     async def log(self, namespace: str, pod: str, container: str, lines: int) -> str:

@@ -12,8 +12,8 @@ class OpenRoom:
 
 
 @dataclass(frozen=True, slots=True)
-class StartPod:
-    """Give the session a pod of its own."""
+class ClaimPod:
+    """Give the session a pod of its own: a warm one, or a new one when none is warm."""
 
     generation: int
 
@@ -64,7 +64,7 @@ class DeleteSession:
 
 Action = (
     OpenRoom
-    | StartPod
+    | ClaimPod
     | Assign
     | LookAtPod
     | LookAtRoom

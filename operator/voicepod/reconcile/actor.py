@@ -1,6 +1,5 @@
 """Carries out what ``decide`` wants, and puts what it learns into the session's record."""
 
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -22,6 +21,7 @@ from voicepod.livekit.errors import LiveKitError, Unauthorized, Unreachable
 from voicepod.livekit.rooms import Rooms
 from voicepod.livekit.tokens import join_token, room_token
 from voicepod.reconcile import actions
+from voicepod.reconcile.claims import Claims
 from voicepod.reconcile.objects import Pod, Problem, parse_pod
 from voicepod.reconcile.world import Record, World
 
@@ -33,9 +33,6 @@ _LAST_LINES: Final = 5
 
 # Characters: an Event holds 1024 of them, and the sentence before the log must be among them.
 _LAST_WORDS: Final = 600
-
-# Random bytes of the keys that are drawn for each pod; 256 bits cannot be guessed.
-_KEY_BYTES: Final = 32
 
 
 class Stuck(Exception):  # noqa: N818 - named by what the session is
@@ -55,6 +52,7 @@ class Actor:
     pods: PodClient
     rooms: Callable[[Credentials], Rooms]
     credentials: CredentialStore
+    claims: Claims
     sidecar: Sidecar
     clock: Callable[[], datetime]
 
@@ -88,8 +86,8 @@ class Actor:
                 rooms = await self._rooms(record)
                 await rooms.open(record.session.spec.room)
                 await self._look_at_room(record)
-            case actions.StartPod():
-                await self._start_pod(record, action.generation)
+            case actions.ClaimPod():
+                await self._claim_pod(record, action.generation)
             case actions.Assign():
                 await self._assign(record)
             case actions.LookAtPod():
@@ -121,10 +119,15 @@ class Actor:
         except (NotFound, Conflict):
             self.world.drop_pod(pod.key, pod.uid)
 
+    async def _claim_pod(self, record: Record, generation: int) -> None:
+        spec = _spec(record)
+        # Without credentials no token could be minted, and the pod would wait in vain.
+        await self.credentials.get(record.session.key[0], spec.livekit)
+        if not await self.claims.claim(record, spec, generation):
+            await self._start_pod(record, generation)
+
     async def _start_pod(self, record: Record, generation: int) -> None:
         session, spec = record.session, _spec(record)
-        # Without credentials no token could be minted, and the pod would wait in vain.
-        await self.credentials.get(session.key[0], spec.livekit)
         namespace, name = session.key
         manifest = build_pod(
             spec.template,
@@ -132,7 +135,7 @@ class Actor:
             generation,
             lifecycle_of(record).seconds("shutdown_grace"),
             self.sidecar,
-            PodKeys(secrets.token_urlsafe(_KEY_BYTES), secrets.token_urlsafe(_KEY_BYTES)),
+            PodKeys.draw(),
         )
         try:
             created = await self.kube.create(PODS, namespace, manifest)

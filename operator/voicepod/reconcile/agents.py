@@ -115,6 +115,11 @@ class AgentReconciler:
         status.observed_generation = agent.generation
         status.active = phases[Phase.ACTIVE] + phases[Phase.RECONNECTING]
         status.starting = phases[Phase.PENDING] + phases[Phase.STARTING]
+        idle = [
+            pod for pod in self.world.idle_pods(agent.key) if not pod.deleting and not pod.finished
+        ]
+        status.warm = sum(pod.ready for pod in idle)
+        status.warming = len(idle) - status.warm
         calls = [record.session.created for record in records]
         status.last_call = max([*calls, *filter(None, [status.last_call])], default=None)
         reason = problem.reason if problem else Reason.READY

@@ -22,6 +22,7 @@ from voicepod.livekit.rooms import Room
 from voicepod.reconcile.actions import (
     Action,
     Assign,
+    ClaimPod,
     CloseRoom,
     DeletePod,
     DeleteSession,
@@ -30,7 +31,6 @@ from voicepod.reconcile.actions import (
     LookAtPod,
     LookAtRoom,
     OpenRoom,
-    StartPod,
 )
 from voicepod.reconcile.objects import Pod, Problem, Session
 
@@ -163,7 +163,7 @@ def _learn(draft: _Draft) -> None:
     times.received = times.received or _exactly(observed.session.created, observed.now)
     status.room_sid = status.room_sid or observed.session.spec.room_sid
     if pod := observed.pod:
-        times.claimed = times.claimed or _exactly(pod.created, observed.now)
+        times.claimed = times.claimed or pod.claimed or _exactly(pod.created, observed.now)
         status.pod, status.node, status.generation = pod.key[1], pod.node, pod.generation
     if call := observed.call:
         at = call.at
@@ -299,7 +299,7 @@ def _what_is_missing(observed: Observed) -> Problem:
 
 
 def _prepare(draft: _Draft) -> None:
-    """No pod yet: open the room if nobody has, then start one."""
+    """No pod yet: open the room if nobody has, then claim one."""
     observed, status = draft.observed, draft.status
     if observed.problem:
         draft.phase(Phase.PENDING, observed.problem.reason, observed.problem.message)
@@ -311,7 +311,7 @@ def _prepare(draft: _Draft) -> None:
     if not status.room_sid:
         draft.actions.append(OpenRoom())
         return
-    draft.actions.append(StartPod(generation=status.generation + 1))
+    draft.actions.append(ClaimPod(generation=status.generation + 1))
 
 
 def _start(draft: _Draft, pod: Pod) -> None:

@@ -8,6 +8,7 @@ from typing import Final, Literal, NamedTuple
 from voicepod.kube.errors import KubeError
 from voicepod.reconcile.agents import AgentReconciler
 from voicepod.reconcile.objects import Key
+from voicepod.reconcile.pool import PoolReconciler
 from voicepod.reconcile.queue import KeyedQueue
 from voicepod.reconcile.sessions import Outcome, SessionReconciler
 
@@ -25,7 +26,7 @@ _LAST_WORK: Final = 15.0
 class Item(NamedTuple):
     """What a worker works on."""
 
-    kind: Literal["agent", "session"]
+    kind: Literal["agent", "pool", "session"]
     key: Key
 
 
@@ -39,6 +40,7 @@ class Loop:
     queue: Queue
     sessions: SessionReconciler
     agents: AgentReconciler
+    pools: PoolReconciler
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -76,6 +78,10 @@ class Loop:
                 self.queue.done(item)
 
     async def _reconcile(self, item: Item) -> Outcome:
-        if item.kind == "agent":
-            return await self.agents.reconcile(item.key)
-        return await self.sessions.reconcile(item.key)
+        match item.kind:
+            case "agent":
+                return await self.agents.reconcile(item.key)
+            case "pool":
+                return await self.pools.reconcile(item.key)
+            case "session":
+                return await self.sessions.reconcile(item.key)

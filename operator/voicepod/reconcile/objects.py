@@ -8,8 +8,11 @@ from voicepod.api.agent import VoiceAgentSpec, VoiceAgentStatus
 from voicepod.api.conditions import Reason, shorten
 from voicepod.api.names import (
     AGENT_CONTAINER,
+    ANNOTATION_CLAIMED,
     ANNOTATION_GENERATION,
     ANNOTATION_ROOM_CHANGED,
+    ANNOTATION_TEMPLATE_HASH,
+    LABEL_AGENT,
     LABEL_SESSION,
 )
 from voicepod.api.session import VoiceSessionSpec, VoiceSessionStatus
@@ -60,11 +63,17 @@ class Pod:
     key: Key
     uid: str
     version: int
-    session: Key
+    agent: Key
+    session: Key | None
+    """None: it is warm, or on its way to be, and waits for a session."""
     owner: str
-    """Uid of the session: another one may have its name by now."""
+    """Uid of the session, or of the VoiceAgent: another one may have the name by now."""
     generation: int
+    template_hash: str
+    """What a pod was built from that was started for no session; "" for any other."""
     created: datetime
+    claimed: datetime | None
+    """When a session claimed it; None for a pod that was started for its session."""
     ip: str
     node: str
     ready: bool
@@ -106,18 +115,25 @@ def parse_agent(raw: Json) -> Agent:
 def parse_pod(raw: Json) -> Pod:
     """Parse an agent pod."""
     meta, status = raw["metadata"], raw.get("status", {})
+    annotations, labels = meta.get("annotations", {}), meta["labels"]
     conditions = {c["type"]: c for c in status.get("conditions", [])}
     ready = conditions.get("Ready", {}).get("status") == "True"
-    (owner,) = (o["uid"] for o in meta["ownerReferences"] if o["kind"] == "VoiceSession")
+    kind = "VoiceSession" if LABEL_SESSION in labels else "VoiceAgent"
+    (owner,) = (o["uid"] for o in meta["ownerReferences"] if o["kind"] == kind)
     finished = status.get("phase") in ("Failed", "Succeeded") or _agent_ended(status)
     return Pod(
         key=(meta["namespace"], meta["name"]),
         uid=meta["uid"],
         version=int(meta["resourceVersion"]),
-        session=(meta["namespace"], meta["labels"][LABEL_SESSION]),
+        agent=(meta["namespace"], labels[LABEL_AGENT]),
+        session=(meta["namespace"], labels[LABEL_SESSION]) if LABEL_SESSION in labels else None,
         owner=owner,
-        generation=int(meta.get("annotations", {}).get(ANNOTATION_GENERATION, "1")),
+        generation=int(annotations.get(ANNOTATION_GENERATION, "1")),
+        template_hash=annotations.get(ANNOTATION_TEMPLATE_HASH, ""),
         created=_moment(meta["creationTimestamp"]),
+        claimed=_moment(annotations[ANNOTATION_CLAIMED])
+        if ANNOTATION_CLAIMED in annotations
+        else None,
         ip=status.get("podIP", ""),
         node=raw["spec"].get("nodeName", ""),
         ready=ready and not finished,

@@ -14,7 +14,7 @@ def notes_between(old: VoiceSessionStatus, new: VoiceSessionStatus) -> list[Note
     """Return what there is to say when a session's status changes."""
     notes = [*_complaints(old, new)]
     if new.pod and new.pod != old.pod:
-        notes.append(Note("PodStarted", f"pod {new.pod} starts for the room"))
+        notes.append(Note("PodStarted", f"pod {new.pod} takes the call"))
     if new.times.joined and not old.times.joined:
         notes.append(Note("AgentJoined", f"the agent is in the room{_after(new)}"))
     if new.phase is not old.phase:

@@ -4,6 +4,7 @@ Everything here is a cache. It is filled by lists and watches, and read by the r
 a request to anybody.
 """
 
+from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -31,6 +32,8 @@ class Record:
     """Uid of the pod that ``call`` speaks of."""
     call_seen: datetime | None = None
     call_stale: bool = False
+    claim_unsure: bool = False
+    """The answer to a claim got lost: the session may have a pod that is not known yet."""
     problem: Problem | None = None
     last_words: str = ""
     """The end of the agent's log, when its job was over before it joined."""
@@ -43,7 +46,10 @@ class World:
     agents: dict[Key, Agent] = field(default_factory=dict)
     records: dict[Key, Record] = field(default_factory=dict)
     pods: dict[Key, Pod] = field(default_factory=dict)
+    claiming: set[str] = field(default_factory=set)
+    """Uids of warm pods that a session is about to claim: nobody else shall try them."""
     _pods_of: dict[Key, dict[Key, Pod]] = field(default_factory=dict)
+    _idle_of: dict[Key, dict[Key, Pod]] = field(default_factory=dict)
     _sessions_of: dict[Key, set[Key]] = field(default_factory=dict)
     _sessions_in: dict[str, set[Key]] = field(default_factory=dict)
 
@@ -83,9 +89,12 @@ class World:
         """Take over an agent pod."""
         known = self.pods.get(pod.key)
         if known is None or known.uid != pod.uid or known.version <= pod.version:
+            if known:
+                self._unlist(known)
             self.pods[pod.key] = pod
-            self._pods_of.setdefault(pod.session, {})[pod.key] = pod
-            if pod.finished and not (known and known.finished):
+            index, key = self._index(pod)
+            index.setdefault(key, {})[pod.key] = pod
+            if pod.session and pod.finished and not (known and known.finished):
                 self._doubt_room(pod.session)
 
     def drop_pod(self, key: Key, uid: str) -> None:
@@ -93,10 +102,19 @@ class World:
         pod = self.pods.get(key)
         if pod and pod.uid == uid:
             del self.pods[key]
-            self._pods_of[pod.session].pop(key, None)
-            if not self._pods_of[pod.session]:
-                del self._pods_of[pod.session]
-            self._doubt_room(pod.session)
+            self._unlist(pod)
+            if pod.session:
+                self._doubt_room(pod.session)
+
+    def _index(self, pod: Pod) -> tuple[dict[Key, dict[Key, Pod]], Key]:
+        """Return where a pod is found by whom it belongs to."""
+        return (self._pods_of, pod.session) if pod.session else (self._idle_of, pod.agent)
+
+    def _unlist(self, pod: Pod) -> None:
+        index, key = self._index(pod)
+        del index[key][pod.key]
+        if not index[key]:
+            del index[key]
 
     def _doubt_room(self, session: Key) -> None:
         # An agent that is gone may have left because its caller did.
@@ -111,6 +129,14 @@ class World:
     def pods_named_for(self, session: Key) -> list[Pod]:
         """Return the pods of all sessions that have, or had, this name."""
         return list(self._pods_of.get(session, {}).values())
+
+    def idle_pods(self, agent: Key) -> list[Pod]:
+        """Return the pods of a VoiceAgent that no session has."""
+        return list(self._idle_of.get(agent, {}).values())
+
+    def calls_by_node(self) -> Counter[str]:
+        """Return how many pods with a call each node has."""
+        return Counter(pod.node for pod in self.pods.values() if pod.session and not pod.finished)
 
     def sessions_of(self, agent: Key) -> list[Record]:
         """Return the sessions of a VoiceAgent."""

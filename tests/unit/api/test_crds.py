@@ -126,3 +126,14 @@ def test_a_template_keeps_what_only_kubernetes_knows() -> None:
 
     assert template["properties"]["spec"]["x-kubernetes-preserve-unknown-fields"]
     assert template["required"] == ["spec"]
+
+
+def test_a_pool_has_bounds_and_none_is_kept_unless_it_is_asked_for() -> None:
+    pool = spec_of(voice_agent_crd())["properties"]["pool"]
+
+    assert [rule["rule"] for rule in pool["x-kubernetes-validations"]] == [
+        "!has(self.max) || self.max >= self.min"
+    ]
+    for field in pool["properties"].values():
+        assert (field["minimum"], field["maximum"]) == (0, 1000)
+    assert pool["properties"]["min"]["default"] == 0

@@ -7,7 +7,7 @@ from tests.support.fake_kube import FakeKube
 from tests.support.hours import in_hours, now
 from tests.unit.reconcile import pods
 from tests.unit.reconcile.test_objects import SESSION
-from voicepod.api.names import ANNOTATION_GENERATION, LABEL_SESSION
+from voicepod.api.names import ANNOTATION_GENERATION, LABEL_AGENT, LABEL_SESSION
 from voicepod.api.session import Phase
 from voicepod.handlers.intake import Intake
 from voicepod.kube.client import PODS, VOICE_AGENTS, VOICE_SESSIONS
@@ -64,7 +64,7 @@ async def test_a_new_agent_and_its_waiting_sessions_are_looked_at() -> None:
 
     desk.intake.agent(agent(), deleted=False)
 
-    assert await desk.enqueued() == [Item("agent", DESK), Item("session", CALL)]
+    assert await desk.enqueued() == [Item("agent", DESK), Item("pool", DESK), Item("session", CALL)]
 
 
 @in_hours
@@ -91,7 +91,7 @@ def test_an_agents_new_spec_is_news(changed: dict[str, Any]) -> None:
 
         desk.intake.agent(changed, deleted=False)
 
-        assert await desk.enqueued() == [Item("agent", DESK)]
+        assert await desk.enqueued() == [Item("agent", DESK), Item("pool", DESK)]
 
     run()
 
@@ -105,7 +105,7 @@ async def test_a_finished_session_is_not_looked_at_because_of_its_agent() -> Non
 
     desk.intake.agent(agent(), deleted=False)
 
-    assert await desk.enqueued() == [Item("agent", DESK)]
+    assert await desk.enqueued() == [Item("agent", DESK), Item("pool", DESK)]
 
 
 @in_hours
@@ -118,7 +118,7 @@ async def test_a_deleted_agent_is_forgotten_and_its_sessions_are_told() -> None:
     desk.intake.agent(agent(version=9), deleted=True)
 
     assert DESK not in desk.world.agents
-    assert await desk.enqueued() == [Item("agent", DESK), Item("session", CALL)]
+    assert await desk.enqueued() == [Item("agent", DESK), Item("pool", DESK), Item("session", CALL)]
 
 
 @in_hours
@@ -168,6 +168,63 @@ async def test_a_pods_news_is_its_sessions() -> None:
 
     desk.intake.pod(pods.RUNS, deleted=True)
     assert (await desk.enqueued(), list(desk.world.pods)) == ([Item("session", CALL)], [])
+
+
+def warm(version: int = 1, **labels: str) -> dict[str, Any]:
+    raw = copy.deepcopy(pods.IS_READY)
+    owner = ("VoiceSession", "call") if LABEL_SESSION in labels else ("VoiceAgent", "desk")
+    raw["metadata"] |= {
+        "labels": {LABEL_AGENT: "desk", **labels},
+        "ownerReferences": [{"kind": owner[0], "name": owner[1], "uid": f"{owner[1]}-uid"}],
+        "resourceVersion": str(version),
+    }
+    return raw
+
+
+@in_hours
+async def test_a_warm_pods_news_is_its_pools() -> None:
+    desk = Desk()
+
+    desk.intake.pod(warm(), deleted=False)
+    assert await desk.enqueued() == [Item("pool", DESK)]
+
+    desk.intake.pod(warm(), deleted=True)
+    assert await desk.enqueued() == [Item("pool", DESK)]
+
+
+@in_hours
+async def test_a_claim_that_only_the_watch_tells_of_is_news_to_pool_and_session() -> None:
+    desk = Desk()
+    desk.intake.pod(warm(), deleted=False)
+    await desk.enqueued()
+
+    desk.intake.pod(warm(version=2, **{LABEL_SESSION: "call"}), deleted=False)
+
+    assert await desk.enqueued() == [Item("session", CALL), Item("pool", DESK)]
+
+
+@in_hours
+async def test_agents_count_their_warm_pods_a_second_later() -> None:
+    desk = Desk()
+    desk.intake.agent(agent(), deleted=False)
+    await desk.enqueued()
+    start = now()
+
+    desk.intake.pod(warm(), deleted=False)
+
+    assert await desk.enqueued() == [Item("pool", DESK)]
+    assert (await desk.queue.take(), now()) == (Item("agent", DESK), start + 1)
+
+
+@in_hours
+async def test_a_hint_of_a_warm_pod_is_taken_and_asks_nobody() -> None:
+    desk = Desk()
+    desk.intake.pod(warm(), deleted=False)
+    await desk.enqueued()
+
+    assert desk.intake.hint(POD)
+
+    assert await desk.enqueued() == []
 
 
 @in_hours
@@ -236,7 +293,11 @@ async def test_a_list_takes_over_everything_that_is_there() -> None:
     assert list(desk.world.agents) == [DESK]
     assert list(desk.world.records) == [CALL]
     assert list(desk.world.pods) == [POD]
-    assert set(await desk.enqueued()) == {Item("agent", DESK), Item("session", CALL)}
+    assert set(await desk.enqueued()) == {
+        Item("agent", DESK),
+        Item("pool", DESK),
+        Item("session", CALL),
+    }
 
 
 @in_hours
@@ -271,7 +332,7 @@ async def test_one_object_that_cannot_be_understood_does_not_hide_the_others() -
     _put(kube)
     broken = {
         "name": "broken",
-        "labels": {LABEL_SESSION: "call"},
+        "labels": {LABEL_AGENT: "desk", LABEL_SESSION: "call"},
         "annotations": {ANNOTATION_GENERATION: "first"},
     }
     kube.put(PODS, "voice", {"metadata": broken, "spec": {}})

@@ -23,12 +23,12 @@ from voicepod.assignment.messages import (
 from voicepod.livekit.rooms import Room
 from voicepod.reconcile.actions import (
     Assign,
+    ClaimPod,
     DeletePod,
     DeleteSession,
     EndJob,
     LookAtPod,
     LookAtRoom,
-    StartPod,
 )
 from voicepod.reconcile.decide import Observed, decide
 from voicepod.reconcile.objects import Problem
@@ -141,7 +141,7 @@ def test_deciding_twice_at_one_moment_changes_nothing_more(scene: Observed) -> N
 
 @given(observations)
 def test_a_session_never_has_two_pods(scene: Observed) -> None:
-    started = [a for a in decide(scene).actions if isinstance(a, StartPod)]
+    started = [a for a in decide(scene).actions if isinstance(a, ClaimPod)]
 
     assert not started or scene.pod is None
     assert len(started) <= 1
@@ -150,7 +150,7 @@ def test_a_session_never_has_two_pods(scene: Observed) -> None:
 @given(observations)
 def test_a_new_pod_never_takes_the_name_of_an_earlier_one(scene: Observed) -> None:
     for action in decide(scene).actions:
-        if isinstance(action, StartPod):
+        if isinstance(action, ClaimPod):
             assert action.generation > scene.status.generation
 
 
@@ -222,4 +222,4 @@ def test_nobody_asks_a_livekit_that_is_not_known(scene: Observed) -> None:
     if not scene.knows_livekit:
         actions = decide(scene).actions
         assert LookAtRoom() not in actions
-        assert not any(isinstance(a, StartPod) for a in actions)
+        assert not any(isinstance(a, ClaimPod) for a in actions)

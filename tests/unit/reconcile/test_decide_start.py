@@ -21,12 +21,12 @@ from voicepod.api.session import Phase
 from voicepod.assignment.messages import PodState
 from voicepod.reconcile.actions import (
     Assign,
+    ClaimPod,
     DeletePod,
     EndJob,
     LookAtPod,
     LookAtRoom,
     OpenRoom,
-    StartPod,
 )
 from voicepod.reconcile.decide import decide
 from voicepod.reconcile.objects import Problem
@@ -47,7 +47,7 @@ def test_a_room_that_has_no_sid_yet_is_opened_before_a_pod_is_started() -> None:
 
 
 def test_a_new_session_gets_a_pod_and_then_its_room_is_looked_at() -> None:
-    assert decide(fresh()).actions == (StartPod(1), LookAtRoom())
+    assert decide(fresh()).actions == (ClaimPod(1), LookAtRoom())
 
 
 def test_a_session_remembers_when_it_was_made() -> None:
@@ -74,7 +74,7 @@ def test_a_session_goes_on_when_its_agent_appears() -> None:
     problem = Problem(Reason.AGENT_NOT_FOUND, "there is no VoiceAgent desk")
     waiting = decide(fresh(problem=problem, knows_livekit=False)).status
 
-    assert StartPod(1) in decide(fresh(now=3600, status=waiting)).actions
+    assert ClaimPod(1) in decide(fresh(now=3600, status=waiting)).actions
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_what_has_to_be_mended_is_a_condition_and_the_pod_is_tried_again(reason:
     assert decision.status.phase is Phase.PENDING
     accepted = condition_of(decision.status, ConditionType.ACCEPTED)
     assert (accepted.status, accepted.reason, accepted.message) == ("False", reason, "mend it")
-    assert StartPod(1) in decision.actions
+    assert ClaimPod(1) in decision.actions
 
 
 def test_a_session_is_accepted_once_what_had_to_be_mended_is_mended() -> None:
@@ -228,7 +228,7 @@ def test_a_pod_without_an_address_cannot_be_asked() -> None:
 
 
 def test_a_pod_that_went_away_before_its_agent_joined_is_replaced_within_the_deadline() -> None:
-    assert StartPod(2) in decide(starting(now=30, pod=None)).actions
+    assert ClaimPod(2) in decide(starting(now=30, pod=None)).actions
 
 
 def test_a_pod_that_went_away_and_was_not_replaced_in_time_fails_the_session() -> None:
@@ -273,3 +273,11 @@ def test_a_session_whose_agent_joins_becomes_active_with_its_times() -> None:
     assert (status.identity, status.room_sid) == ("agent-AJ_1", SID)
     for type_ in (ConditionType.ACCEPTED, ConditionType.POD_READY, ConditionType.ACTIVE):
         assert condition_of(status, type_).status == "True"
+
+
+def test_a_warm_pod_is_claimed_when_it_was_claimed_and_not_when_it_was_made() -> None:
+    warm = pod(created=at(-3600), claimed=at(0.5), ready=True)
+    status = decide(fresh(now=1, pod=warm, room=room("caller"), room_seen=at(0))).status
+
+    assert status.times.claimed == at(0.5)
+    assert status.end_reason is None

@@ -1,4 +1,5 @@
 import copy
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -62,6 +63,7 @@ def test_a_ready_pod_has_no_problem_and_says_where_it_is() -> None:
 
     assert (pod.ready, pod.finished, pod.problem) == (True, False, None)
     assert (pod.key, pod.session, pod.generation) == (("voice", "call-1"), ("voice", "call"), 2)
+    assert (pod.agent, pod.template_hash, pod.claimed) == (("voice", "desk"), "", None)
     assert (pod.ip, pod.node, pod.created) == ("10.0.0.1", "node-1", at(0))
     assert pod.version == 4711
 
@@ -180,3 +182,20 @@ def test_an_agent_is_read_with_the_defaults_that_the_api_server_has_not_filled_i
     assert (agent.key, agent.version, agent.generation) == (("voice", "desk"), 7, 1)
     assert agent.spec.lifecycle.seconds("start_deadline") == 60
     assert agent.status.conditions == []
+
+
+def test_a_warm_pod_is_its_agents_and_no_sessions() -> None:
+    raw = copy.deepcopy(pods.IS_READY)
+    raw["metadata"]["labels"] = {"voicepod.dev/agent": "desk"}
+    raw["metadata"]["ownerReferences"] = [{"kind": "VoiceAgent", "name": "desk", "uid": "desk-uid"}]
+    raw["metadata"]["annotations"] = {"voicepod.dev/template-hash": "0123"}
+    pod = parse_pod(raw)
+
+    assert (pod.agent, pod.session, pod.template_hash) == (("voice", "desk"), None, "0123")
+
+
+def test_a_claimed_pod_says_when() -> None:
+    raw = copy.deepcopy(pods.IS_READY)
+    raw["metadata"]["annotations"]["voicepod.dev/claimed"] = "2026-01-01T12:00:30.250Z"
+
+    assert parse_pod(raw).claimed == datetime(2026, 1, 1, 12, 0, 30, 250000, tzinfo=UTC)

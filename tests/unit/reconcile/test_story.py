@@ -25,7 +25,7 @@ def test_nothing_is_told_where_nothing_has_changed() -> None:
 def test_a_pod_that_starts_is_told_by_its_name() -> None:
     (note,) = notes_between(VoiceSessionStatus(), decide(starting()).status)
 
-    assert note == Note("PodStarted", "pod call-1 starts for the room")
+    assert note == Note("PodStarted", "pod call-1 takes the call")
 
 
 def test_an_agent_that_joins_is_told_with_the_time_it_took() -> None:

@@ -235,3 +235,22 @@ def test_a_session_holds_its_room_though_its_agent_was_deleted(world: World) -> 
     world.drop_agent(DESK)
 
     assert holder(world, "late") == "early"
+
+
+def test_a_pod_that_is_claimed_is_its_sessions_and_idle_no_more(world: World) -> None:
+    world.put_pod(pod(session=None))
+    assert (world.idle_pods(DESK), world.pods_named_for(KEY)) == ([pod(session=None)], [])
+
+    world.put_pod(pod(version=2))
+    assert (world.idle_pods(DESK), world.pods_named_for(KEY)) == ([], [pod(version=2)])
+
+    world.drop_pod(pod().key, pod().uid)
+    assert (world.idle_pods(DESK), world.pods_named_for(KEY)) == ([], [])
+
+
+def test_a_node_has_the_calls_of_the_pods_that_run_there(world: World) -> None:
+    world.put_pod(pod())
+    world.put_pod(pod(key=("voice", "over-1"), uid="over", finished=True))
+    world.put_pod(pod(key=("voice", "desk-1"), uid="warm", session=None))
+
+    assert world.calls_by_node() == {"node-1": 1}

@@ -1,0 +1,106 @@
+"""How a session claims a warm pod.
+
+The API server decides who gets a pod: each claim names the version of the pod that it saw. A
+session never gets two: one worker acts for it, and a claim whose answer got lost is looked up.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from voicepod.api.agent import VoiceAgentSpec
+from voicepod.api.names import LABEL_SESSION
+from voicepod.builders.pod import Owner, Sidecar
+from voicepod.builders.warm import claim_patch, template_hash
+from voicepod.kube.client import PODS, Kube
+from voicepod.kube.errors import Conflict, NotFound, Unavailable
+from voicepod.reconcile.objects import Key, Pod, parse_pod
+from voicepod.reconcile.world import Record, World
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """Gives warm pods to sessions."""
+
+    world: World
+    kube: Kube
+    sidecar: Sidecar
+    clock: Callable[[], datetime]
+    on_claim: Callable[[Key], None]
+    """Called with the VoiceAgent whose pool has one pod less."""
+
+    async def claim(self, record: Record, spec: VoiceAgentSpec, generation: int) -> bool:
+        """Give the session a warm pod; False when there is none for it.
+
+        Raises an exception of ``kube.errors`` when the API server cannot be asked.
+        """
+        await self._look_up(record)
+        if self.world.pods_of(record.session):
+            return True
+        grace = spec.lifecycle.seconds("shutdown_grace")
+        own = spec.lifecycle.overridden_by(record.session.spec.lifecycle)
+        if own.seconds("shutdown_grace") > grace:
+            # The kubelet would kill a warm pod in the middle of this session's goodbye.
+            return False
+        current = template_hash(spec.template, grace, self.sidecar)
+        tried: set[str] = set()
+        while pod := self._best(record, current, tried):
+            tried.add(pod.uid)
+            if await self._take(pod, record, generation):
+                return True
+        return False
+
+    async def _look_up(self, record: Record) -> None:
+        """Ask the API server whether a claim was granted whose answer got lost."""
+        if record.claim_unsure:
+            namespace, name = record.session.key
+            for raw in await self.kube.list_all(PODS, namespace, f"{LABEL_SESSION}={name}"):
+                self.world.put_pod(parse_pod(raw))
+            record.claim_unsure = False
+
+    def _best(self, record: Record, current: str, tried: set[str]) -> Pod | None:
+        """Return the pod to claim next.
+
+        Pods of the current template come first; while it is being rolled out, an older one is still
+        seconds sooner than a cold start. Then the node with the most calls, so that idle nodes
+        empty, and then the oldest pod.
+        """
+        agent = record.session.key[0], record.session.spec.agent_ref.name
+        taken, calls = self.world.claiming | tried, self.world.calls_by_node()
+        return min(
+            (
+                pod
+                for pod in self.world.idle_pods(agent)
+                if pod.ready and not pod.deleting and pod.uid not in taken
+            ),
+            key=lambda pod: (
+                pod.template_hash != current,
+                -calls[pod.node],
+                pod.created,
+                pod.key,
+            ),
+            default=None,
+        )
+
+    async def _take(self, pod: Pod, record: Record, generation: int) -> bool:
+        session = record.session
+        namespace, name = session.key
+        owner = Owner(namespace, name, session.uid, session.spec.agent_ref.name, session.spec.room)
+        patch = claim_patch(pod.uid, pod.version, owner, generation, self.clock())
+        self.world.claiming.add(pod.uid)
+        try:
+            claimed = await self.kube.patch(PODS, *pod.key, patch)
+        except NotFound:
+            self.world.drop_pod(pod.key, pod.uid)
+            return False
+        except Conflict:
+            # It has changed; the watch will say how.
+            return False
+        except Unavailable:
+            record.claim_unsure = True
+            raise
+        finally:
+            self.world.claiming.discard(pod.uid)
+        self.world.put_pod(parse_pod(claimed))
+        self.on_claim(pod.agent)
+        return True

@@ -1,0 +1,106 @@
+"""The warm pod, and what a claim makes of it."""
+
+import copy
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from tests.support.fake_kube import merged
+from tests.unit.builders.test_pod import KEYS, OWNER, RICH, SIDECAR, SMALL, built, templates
+from voicepod.builders.pod import PodKeys, Sidecar
+from voicepod.builders.warm import WarmOwner, build_warm_pod, claim_patch, template_hash
+
+pytestmark = pytest.mark.unit
+
+DESK = WarmOwner("voice", "desk", "desk-uid")
+NOON = datetime(2026, 1, 1, 12, 0, 0, 250000, tzinfo=UTC)
+HASH = "voicepod.dev/template-hash"
+
+
+def warm(template: dict[str, Any]) -> dict[str, Any]:
+    return build_warm_pod(template, DESK, 10, SIDECAR, KEYS)
+
+
+@given(templates())
+def test_a_warm_pod_runs_what_a_sessions_own_pod_runs(template: dict[str, Any]) -> None:
+    assert warm(template)["spec"] == built(template)["spec"]
+
+
+def test_a_warm_pod_is_its_agents_and_no_sessions() -> None:
+    metadata = warm(SMALL)["metadata"]
+
+    assert (metadata["generateName"], metadata["namespace"]) == ("desk-", "voice")
+    assert "name" not in metadata
+    assert metadata["labels"]["voicepod.dev/agent"] == "desk"
+    assert "voicepod.dev/session" not in metadata["labels"]
+    (owner,) = metadata["ownerReferences"]
+    assert (owner["kind"], owner["name"], owner["uid"], owner["controller"]) == (
+        "VoiceAgent",
+        "desk",
+        "desk-uid",
+        True,
+    )
+
+
+def test_a_waiting_pod_may_be_evicted_whatever_the_template_says() -> None:
+    template = copy.deepcopy(RICH)
+    template["metadata"]["annotations"]["karpenter.sh/do-not-disrupt"] = "true"
+    annotations = warm(template)["metadata"]["annotations"]
+
+    assert "karpenter.sh/do-not-disrupt" not in annotations
+    assert annotations["cluster-autoscaler.kubernetes.io/safe-to-evict"] == "true"
+    assert annotations["note"] == "ours"
+
+
+def test_the_name_of_the_longest_agent_leaves_room_for_what_is_generated() -> None:
+    owner = WarmOwner("voice", "d" * 63, "desk-uid")
+    metadata = build_warm_pod(SMALL, owner, 10, SIDECAR, KEYS)["metadata"]
+
+    assert len(metadata["generateName"]) + 5 == 63
+
+
+@given(templates())
+def test_the_hash_is_the_templates_and_no_pods(template: dict[str, Any]) -> None:
+    other = build_warm_pod(template, DESK, 10, SIDECAR, PodKeys("other", "keys"))
+
+    assert warm(template)["metadata"]["annotations"][HASH] == template_hash(template, 10, SIDECAR)
+    assert other["metadata"]["annotations"][HASH] == template_hash(template, 10, SIDECAR)
+
+
+def test_the_hash_does_not_hang_on_the_order_of_fields() -> None:
+    turned = {"spec": dict(reversed(RICH["spec"].items())), "metadata": RICH["metadata"]}
+
+    assert template_hash(turned, 10, SIDECAR) == template_hash(RICH, 10, SIDECAR)
+
+
+def test_the_hash_changes_with_everything_that_a_pod_is_made_of() -> None:
+    labelled = {**SMALL, "metadata": {"labels": {"team": "desk"}}}
+    newer = Sidecar("voicepod/operator:2", SIDECAR.operator_url, SIDECAR.public_key)
+    hashes = {
+        template_hash(SMALL, 10, SIDECAR),
+        template_hash(RICH, 10, SIDECAR),
+        template_hash(labelled, 10, SIDECAR),
+        template_hash(SMALL, 20, SIDECAR),
+        template_hash(SMALL, 10, newer),
+    }
+
+    assert len(hashes) == 5
+
+
+@given(templates())
+def test_a_claimed_pod_is_what_its_session_would_have_started(template: dict[str, Any]) -> None:
+    claimed = merged(warm(template), claim_patch("pod-uid", 7, OWNER, 1, NOON))["metadata"]
+    own = built(template)["metadata"]
+
+    assert claimed["labels"] == own["labels"]
+    assert claimed["ownerReferences"] == own["ownerReferences"]
+    assert own["annotations"].items() <= claimed["annotations"].items()
+    assert claimed["annotations"]["voicepod.dev/claimed"] == "2026-01-01T12:00:00.250Z"
+
+
+def test_a_claim_names_the_pod_that_it_saw() -> None:
+    metadata = claim_patch("pod-uid", 7, OWNER, 1, NOON)["metadata"]
+
+    assert (metadata["uid"], metadata["resourceVersion"]) == ("pod-uid", "7")

@@ -1,0 +1,163 @@
+"""What a pool lacks and has too much of, whatever pods there are."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from tests.unit.reconcile.scenes import at, pod
+from voicepod.api.agent import Pool
+from voicepod.reconcile.objects import Pod
+from voicepod.reconcile.pool import Plan, plan
+
+pytestmark = pytest.mark.unit
+
+
+def warm(number: int, template: str = "new", ready: bool = True, **changes: bool) -> Pod:
+    return pod(
+        key=("voice", f"desk-{number:03}"),
+        uid=f"uid-{number}",
+        session=None,
+        template_hash=template,
+        created=at(number),
+        ready=ready,
+        **changes,
+    )
+
+
+@st.composite
+def some_pods(draw: st.DrawFn, template: str = "", whole: bool = False) -> list[Pod]:
+    flags = st.just(False) if whole else st.booleans()
+    drawn = draw(
+        st.lists(
+            st.tuples(
+                st.sampled_from([template] if template else ["new", "old"]),
+                st.booleans(),
+                flags,
+                flags,
+            ),
+            max_size=12,
+        )
+    )
+    return [
+        warm(number, hash_, ready and not finished, deleting=deleting, finished=finished)
+        for number, (hash_, ready, deleting, finished) in enumerate(drawn)
+    ]
+
+
+pools = st.tuples(st.integers(0, 12), st.integers(0, 6)).map(
+    lambda drawn: Pool(min=drawn[0], max=sum(drawn))
+)
+
+
+def alive(pods: list[Pod]) -> list[Pod]:
+    return [one for one in pods if not one.finished and not one.deleting]
+
+
+def left(pods: list[Pod], todo: Plan) -> list[Pod]:
+    return [one for one in alive(pods) if one not in todo.delete]
+
+
+@given(some_pods(), pools)
+def test_there_are_never_more_than_max(pods: list[Pod], pool: Pool) -> None:
+    todo = plan(pods, pool, "new")
+
+    assert todo.create == 0 or len(pods) + todo.create <= pool.most
+    assert len(left(pods, todo)) <= pool.most
+
+
+@given(some_pods(), pools)
+def test_a_pool_with_pods_that_are_ready_is_never_emptied(pods: list[Pod], pool: Pool) -> None:
+    assume(pool.min > 0 and any(one.ready for one in alive(pods)))
+
+    assert any(one.ready for one in left(pods, plan(pods, pool, "new")))
+
+
+@given(some_pods(), pools)
+def test_an_old_pod_that_is_ready_goes_only_when_enough_are(pods: list[Pod], pool: Pool) -> None:
+    assume(pool.most > pool.min)
+    todo = plan(pods, pool, "new")
+
+    if any(one.ready and one.template_hash == "old" and not one.finished for one in todo.delete):
+        assert sum(one.ready for one in left(pods, todo)) >= pool.min
+
+
+@given(some_pods(), pools)
+def test_each_pod_is_deleted_once_and_none_that_goes_already(pods: list[Pod], pool: Pool) -> None:
+    gone = plan(pods, pool, "new").delete
+
+    assert len({one.uid for one in gone}) == len(gone)
+    assert not any(one.deleting for one in gone)
+    assert {one.uid for one in pods if one.finished and not one.deleting} <= {
+        one.uid for one in gone
+    }
+
+
+@given(some_pods(whole=True), pools)
+def test_every_pool_comes_to_rest_full_of_new_pods_and_on_its_way_keeps_its_bounds(
+    pods: list[Pod], pool: Pool
+) -> None:
+    # A pool of one that may not have two waits for its old pod to be claimed.
+    assume(not (pool.min == pool.most == 1))
+    was_ready = any(one.ready for one in pods)
+    number = 100
+    for _ in range(100):
+        todo = plan(pods, pool, "new")
+        if todo == Plan() and all(one.ready for one in pods):
+            break
+        made = [warm(number + n, ready=False) for n in range(todo.create)]
+        number += todo.create
+        pods = [replace(one, ready=True) for one in left(pods, todo)] + made
+        assert len(pods) <= max(pool.most, len(pods) - todo.create)
+        assert pool.min == 0 or not was_ready or any(one.ready for one in pods)
+        was_ready = was_ready or any(one.ready for one in pods)
+
+    assert len(pods) == pool.min
+    assert {one.template_hash for one in pods} <= {"new"}
+
+
+def test_an_empty_pool_is_filled_at_once() -> None:
+    assert plan([], Pool(min=7, max=9), "new") == Plan(7)
+
+
+def test_no_pool_is_wanted_where_none_is_said() -> None:
+    assert plan([], Pool(), "new") == Plan()
+
+
+def test_pods_that_are_starting_or_going_count_for_max() -> None:
+    pods = [warm(1, ready=False), warm(2, deleting=True)]
+
+    assert plan(pods, Pool(min=3, max=3), "new").create == 1
+
+
+def test_a_lowered_min_takes_those_first_that_are_not_ready_and_then_the_newest() -> None:
+    pods = [warm(1), warm(2, ready=False), warm(3), warm(4)]
+
+    assert plan(pods, Pool(min=2, max=4), "new").delete == (pods[1], pods[3])
+
+
+def test_a_quarter_of_the_pool_is_made_anew_before_an_old_pod_goes() -> None:
+    old = [warm(number, "old") for number in range(8)]
+    pool = Pool(min=8, max=20)
+    assert plan(old, pool, "new") == Plan(2)
+
+    starting = [warm(8, ready=False), warm(9, ready=False)]
+    assert plan(old + starting, pool, "new") == Plan()
+
+    ready = [warm(8), warm(9, ready=False)]
+    assert plan(old + ready, pool, "new") == Plan(0, (old[7],))
+
+
+def test_old_pods_that_are_not_ready_help_nobody() -> None:
+    pods = [warm(1, "old"), warm(2, "old", ready=False)]
+
+    assert plan(pods, Pool(min=2, max=4), "new").delete == (pods[1],)
+
+
+def test_a_pool_without_room_gives_a_quarter_up_first_but_never_its_last() -> None:
+    old = [warm(number, "old") for number in range(4)]
+    assert plan(old, Pool(min=4, max=4), "new") == Plan(0, (old[3],))
+    assert plan(old[:3], Pool(min=4, max=4), "new") == Plan(1)
+
+    assert plan(old[:1], Pool(min=1, max=1), "new") == Plan()
