@@ -29,10 +29,10 @@ class _FakeRooms(Rooms):
         self._ask_server("look")
         return self._server.rooms.get(name, Room(name))
 
-    async def open(self, name: str) -> str:
+    async def open(self, name: str) -> Room | None:
         self._ask_server("open")
         room = self._server.rooms.setdefault(name, Room(name, f"RM_{len(self._server.asked)}"))
-        return room.sid
+        return None if room.callers or room.others else room
 
     async def close(self, name: str) -> None:
         self._ask_server("close")

@@ -69,16 +69,18 @@ class FakePods(PodClient):
         sidecar.status = replace(sidecar.status, job=JobInfo(assignment.job_id, identity))
         return Accepted(identity)
 
-    async def dispatch(self, address: str, pod_uid: str, tokens: Tokens) -> None:
+    async def dispatch(self, address: str, pod_uid: str, tokens: Tokens) -> PodStatus:
         sidecar = self._sidecar(Act.TOKEN, pod_uid)
         sidecar.tokens = tokens
         joined = ("joined", "first_audio") if sidecar.joins else ()
         sidecar.happens(self._now(), PodState.RUNNING, "dispatched", *joined)
+        return sidecar.status
 
-    async def end(self, address: str, pod_uid: str, reason: str) -> None:
+    async def end(self, address: str, pod_uid: str, reason: str) -> PodStatus:
         sidecar = self._sidecar(Act.END, pod_uid)
         sidecar.told.append(reason)
         sidecar.happens(self._now(), PodState.ENDING)
+        return sidecar.status
 
     async def status(self, address: str, pod_uid: str) -> PodStatus:
         return self._sidecar(Act.STATUS, pod_uid).status

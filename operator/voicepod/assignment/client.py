@@ -64,13 +64,13 @@ class PodClient:
         """Give a pod its one job; returns what its agent accepted with."""
         return await self._ask(address, pod_uid, Act.ASSIGN, assignment.to_dict(), Accepted)
 
-    async def dispatch(self, address: str, pod_uid: str, tokens: Tokens) -> None:
-        """Send the tokens, with which the agent joins its room."""
-        await self._post(address, pod_uid, Act.TOKEN, tokens.to_dict())
+    async def dispatch(self, address: str, pod_uid: str, tokens: Tokens) -> PodStatus:
+        """Send the tokens, with which the agent joins its room; returns the status after it."""
+        return await self._ask(address, pod_uid, Act.TOKEN, tokens.to_dict(), PodStatus)
 
-    async def end(self, address: str, pod_uid: str, reason: str) -> None:
+    async def end(self, address: str, pod_uid: str, reason: str) -> PodStatus:
         """Tell the agent to end its job. It takes its time, and the status tells when it has."""
-        await self._post(address, pod_uid, Act.END, Ending(reason).to_dict())
+        return await self._ask(address, pod_uid, Act.END, Ending(reason).to_dict(), PodStatus)
 
     async def status(self, address: str, pod_uid: str) -> PodStatus:
         """Return all that the sidecar knows."""

@@ -83,10 +83,10 @@ class Rooms:
             others=frozenset(p.identity for p in present if not is_caller(p)),
         )
 
-    async def open(self, name: str) -> str:
-        """Return the sid of a room, which is opened if it is not there."""
+    async def open(self, name: str) -> Room | None:
+        """Open a room if it is not there; return it if nobody is in it, else None: look then."""
         room = await self._ask(self._rooms.create_room(CreateRoomRequest(name=name)))
-        return room.sid
+        return None if room.num_participants else Room(name, room.sid)
 
     async def close(self, name: str) -> None:
         """Close a room: everybody in it is disconnected. A room that is gone is closed."""

@@ -11,7 +11,7 @@ from voicepod.api.lifecycle import Lifecycle
 from voicepod.api.names import AGENT_CONTAINER
 from voicepod.assignment.client import PodClient
 from voicepod.assignment.errors import PodError, PodRefused, PodUnreachable
-from voicepod.assignment.messages import Assignment, RoomRef, SessionRef, Tokens
+from voicepod.assignment.messages import Assignment, PodStatus, RoomRef, SessionRef, Tokens
 from voicepod.builders.pod import Owner, PodKeys, Sidecar, build_pod
 from voicepod.credentials import CredentialsError, CredentialStore
 from voicepod.kube.client import PODS, VOICE_SESSIONS, Kube
@@ -83,9 +83,7 @@ class Actor:
     async def _carry_out(self, action: actions.Action, record: Record) -> None:
         match action:
             case actions.OpenRoom():
-                rooms = await self._rooms(record)
-                await rooms.open(record.session.spec.room)
-                await self._look_at_room(record)
+                await self._open_room(record)
             case actions.ClaimPod():
                 await self._claim_pod(record, action.generation)
             case actions.Assign():
@@ -96,8 +94,8 @@ class Actor:
                 await self._look_at_room(record)
             case actions.EndJob():
                 pod = self._pod(record)
-                await self.pods.end(pod.ip, pod.uid, action.reason)
-                await self._look_at_pod(record)
+                told = await self.pods.end(pod.ip, pod.uid, action.reason)
+                await self._take_over(told, pod, record)
             case actions.CloseRoom():
                 await self._close_room(record)
             case actions.EvictAgent():
@@ -184,7 +182,7 @@ class Actor:
                 shutdown_grace=lifecycle.seconds("shutdown_grace"),
             ),
         )
-        await self.pods.dispatch(
+        dispatched = await self.pods.dispatch(
             pod.ip,
             pod.uid,
             Tokens(
@@ -198,19 +196,23 @@ class Actor:
                 ),
             ),
         )
-        await self._look_at_pod(record)
+        await self._take_over(dispatched, pod, record)
 
     async def _look_at_pod(self, record: Record) -> None:
         pod = self._pod(record)
         # Before the question: a hint that comes while it is under way asks for another.
         record.call_stale = False
         try:
-            record.call = await self.pods.status(pod.ip, pod.uid)
+            call = await self.pods.status(pod.ip, pod.uid)
         except PodError:
             record.call_stale = True
             raise
-        record.call_pod, record.call_seen = pod.uid, self.clock()
-        if record.call.over:
+        await self._take_over(call, pod, record)
+
+    async def _take_over(self, call: PodStatus, pod: Pod, record: Record) -> None:
+        """Take over what a sidecar says of its call."""
+        record.call, record.call_pod, record.call_seen = call, pod.uid, self.clock()
+        if call.over:
             # An agent leaves its room a moment after its caller: only the room can tell now
             # whether the agent was lost or is not needed any more.
             record.room_stale = True
@@ -224,6 +226,14 @@ class Actor:
         except KubeError as error:
             return f"it cannot be read: {error}"
         return log.strip()[-_LAST_WORDS:]
+
+    async def _open_room(self, record: Record) -> None:
+        rooms = await self._rooms(record)
+        room = await rooms.open(record.session.spec.room)
+        if room is None:
+            await self._look_at_room(record)
+        else:
+            record.room, record.room_seen = room, self.clock()
 
     async def _look_at_room(self, record: Record) -> None:
         rooms = await self._rooms(record)

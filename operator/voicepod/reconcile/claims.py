@@ -66,7 +66,7 @@ class Claims:
         empty, and then the oldest pod.
         """
         agent = record.session.key[0], record.session.spec.agent_ref.name
-        taken, calls = self.world.claiming | tried, self.world.calls_by_node()
+        taken = self.world.claiming | tried
         return min(
             (
                 pod
@@ -75,7 +75,7 @@ class Claims:
             ),
             key=lambda pod: (
                 pod.template_hash != current,
-                -calls[pod.node],
+                -self.world.calls_on(pod.node),
                 pod.created,
                 pod.key,
             ),

@@ -38,6 +38,10 @@ from voicepod.reconcile.objects import Pod, Problem, Session
 # it, it is asked as well. The operator pays for this only during the seconds of a start or an end.
 _ASK_AGAIN: Final = timedelta(seconds=2)
 
+# While a call starts, its next step is mostly a moment away. A status that the next one replaces
+# within this time is not written: nobody has seen it, and API writes are the scarce thing.
+_MOMENT: Final = timedelta(seconds=1)
+
 # The end of a call that is not the agent's or the pod's fault.
 _ENDED: Final = frozenset(
     {
@@ -107,6 +111,8 @@ class Decision:
     status: VoiceSessionStatus
     actions: tuple[Action, ...] = ()
     wake: datetime | None = None
+    passing: bool = False
+    """The status is about to be replaced: it need not be written before ``wake``."""
 
 
 @dataclass(slots=True)
@@ -117,6 +123,7 @@ class _Draft:
     status: VoiceSessionStatus
     actions: list[Action] = field(default_factory=list)
     wakes: list[datetime] = field(default_factory=list)
+    passing: bool = False
 
     def phase(self, phase: Phase, reason: Reason, message: str) -> None:
         self.status.phase, self.status.reason, self.status.message = phase, reason, message
@@ -134,7 +141,8 @@ class _Draft:
         return over <= self.observed.now
 
     def decision(self) -> Decision:
-        return Decision(self.status, tuple(self.actions), min(self.wakes, default=None))
+        wake = min(self.wakes, default=None)
+        return Decision(self.status, tuple(self.actions), wake, self.passing)
 
 
 def decide(observed: Observed) -> Decision:
@@ -337,6 +345,7 @@ def _start(draft: _Draft, pod: Pod) -> None:
     draft.phase(Phase.STARTING, missing.reason, missing.message)
     if assigned:
         _keep_asking(draft)
+        _wait_a_moment(draft)
 
 
 def _run(draft: _Draft) -> None:
@@ -362,6 +371,15 @@ def _keep_asking(draft: _Draft) -> None:
         draft.wakes.append(due)
 
 
+def _wait_a_moment(draft: _Draft) -> None:
+    """The agent has its job and joins its room as a rule within a moment: the status can wait."""
+    observed, assigned = draft.observed, draft.status.times.assigned
+    if assigned and observed.problem is None and not _job_over(observed.call):
+        draft.passing = observed.now < assigned + _MOMENT
+        if draft.passing:
+            draft.wakes.append(assigned + _MOMENT)
+
+
 def _look(draft: _Draft) -> None:
     """Ask again what somebody said has changed, and what was never asked."""
     observed, status, wanted = draft.observed, draft.status, draft.actions
@@ -373,6 +391,10 @@ def _look(draft: _Draft) -> None:
         if observed.call_stale or unasked:
             wanted.append(LookAtPod())
     if status.phase is Phase.ENDING or not observed.knows_livekit or not status.room_sid:
+        return
+    urgent = any(isinstance(action, ClaimPod | Assign) for action in wanted)
+    if urgent and observed.room is None and observed.problem is None:
+        # A caller may be waiting: the room is looked at in the next round.
         return
     if (observed.room_stale or observed.room is None) and LookAtRoom() not in wanted:
         wanted.append(LookAtRoom())

@@ -70,7 +70,8 @@ class SessionReconciler:
         except UnsettledError:
             await self._write_status(record)
             raise
-        await self._write_status(record)
+        if not decision.passing:
+            await self._write_status(record)
         if decision.wake is None:
             return Outcome(retry=stuck)
         return Outcome((decision.wake - self.clock()).total_seconds(), retry=stuck)

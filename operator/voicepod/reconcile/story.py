@@ -1,4 +1,8 @@
-"""The Events of a session: what ``kubectl describe`` tells, from one status to the next. Pure."""
+"""The Events of a session: what ``kubectl describe`` tells, from one status to the next. Pure.
+
+An Event is a write to the API server, which calls are made of. A call that goes as it should has
+one, at its end, that tells all of it; whatever somebody may want to look into has its own.
+"""
 
 from typing import Final
 
@@ -13,10 +17,8 @@ _USUAL: Final = frozenset({Reason.POD_STARTING, Reason.AGENT_NOT_REGISTERED})
 def notes_between(old: VoiceSessionStatus, new: VoiceSessionStatus) -> list[Note]:
     """Return what there is to say when a session's status changes."""
     notes = [*_complaints(old, new)]
-    if new.pod and new.pod != old.pod:
-        notes.append(Note("PodStarted", f"pod {new.pod} takes the call"))
-    if new.times.joined and not old.times.joined:
-        notes.append(Note("AgentJoined", f"the agent is in the room{_after(new)}"))
+    if new.pod and new.pod != old.pod and not new.times.joined:
+        notes.append(Note("PodStarted", f"pod {new.pod} starts for the call"))
     if new.phase is not old.phase:
         notes.extend(_turn(old.phase, new))
     return notes
@@ -33,11 +35,17 @@ def _complaints(old: VoiceSessionStatus, new: VoiceSessionStatus) -> list[Note]:
     return notes
 
 
-def _after(status: VoiceSessionStatus) -> str:
-    received, joined = status.times.received, status.times.joined
-    if received is None or joined is None:
-        return ""
-    return f" {(joined - received).total_seconds():.1f} s after the session was made"
+def _ledger(status: VoiceSessionStatus) -> str:
+    """Return the end of a session in a sentence: why, where, and how long what took."""
+    times, words = status.times, [status.message]
+    if status.pod:
+        words.append(f"pod {status.pod} on node {status.node or '(none)'}")
+    if times.received and times.joined:
+        after = (times.joined - times.received).total_seconds()
+        words.append(f"the agent was in the room {after:.1f} s after the session was made")
+    if times.joined and times.ended:
+        words.append(f"and stayed {(times.ended - times.joined).total_seconds():.0f} s")
+    return "; ".join(words)
 
 
 def _turn(before: Phase, new: VoiceSessionStatus) -> list[Note]:
@@ -47,8 +55,8 @@ def _turn(before: Phase, new: VoiceSessionStatus) -> list[Note]:
         case Phase.ACTIVE if before is Phase.RECONNECTING:
             return [Note("CallerBack", "the caller is back")]
         case Phase.ENDED:
-            return [Note(str(new.end_reason), new.message)]
+            return [Note(str(new.end_reason), _ledger(new))]
         case Phase.FAILED:
-            return [Note(str(new.end_reason), new.message, warning=True)]
+            return [Note(str(new.end_reason), _ledger(new), warning=True)]
         case _:
             return []

@@ -50,6 +50,7 @@ class World:
     """Uids of warm pods that a session is about to claim: nobody else shall try them."""
     _pods_of: dict[Key, dict[Key, Pod]] = field(default_factory=dict)
     _idle_of: dict[Key, dict[Key, Pod]] = field(default_factory=dict)
+    _calls_on: Counter[str] = field(default_factory=Counter)
     _sessions_of: dict[Key, set[Key]] = field(default_factory=dict)
     _sessions_in: dict[str, set[Key]] = field(default_factory=dict)
 
@@ -92,8 +93,7 @@ class World:
             if known:
                 self._unlist(known)
             self.pods[pod.key] = pod
-            index, key = self._index(pod)
-            index.setdefault(key, {})[pod.key] = pod
+            self._list(pod)
             if pod.session and pod.finished and not (known and known.finished):
                 self._doubt_room(pod.session)
 
@@ -110,11 +110,21 @@ class World:
         """Return where a pod is found by whom it belongs to."""
         return (self._pods_of, pod.session) if pod.session else (self._idle_of, pod.agent)
 
+    def _list(self, pod: Pod) -> None:
+        index, key = self._index(pod)
+        index.setdefault(key, {})[pod.key] = pod
+        if _has_call(pod):
+            self._calls_on[pod.node] += 1
+
     def _unlist(self, pod: Pod) -> None:
         index, key = self._index(pod)
         del index[key][pod.key]
         if not index[key]:
             del index[key]
+        if _has_call(pod):
+            self._calls_on[pod.node] -= 1
+            if not self._calls_on[pod.node]:
+                del self._calls_on[pod.node]
 
     def _doubt_room(self, session: Key) -> None:
         # An agent that is gone may have left because its caller did.
@@ -134,9 +144,9 @@ class World:
         """Return the pods of a VoiceAgent that no session has."""
         return list(self._idle_of.get(agent, {}).values())
 
-    def calls_by_node(self) -> Counter[str]:
-        """Return how many pods with a call each node has."""
-        return Counter(pod.node for pod in self.pods.values() if pod.session and not pod.finished)
+    def calls_on(self, node: str) -> int:
+        """Return how many pods with a call a node has."""
+        return self._calls_on[node]
 
     def sessions_of(self, agent: Key) -> list[Record]:
         """Return the sessions of a VoiceAgent."""
@@ -173,6 +183,10 @@ class World:
     @staticmethod
     def _agent_key(session: Session) -> Key:
         return session.key[0], session.spec.agent_ref.name
+
+
+def _has_call(pod: Pod) -> bool:
+    return pod.session is not None and not pod.finished
 
 
 def _sid(record: Record) -> str:

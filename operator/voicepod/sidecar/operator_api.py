@@ -90,10 +90,10 @@ class _OperatorApi:
                 case Act.END:
                     await self._supervisor.end(Ending.from_dict(body).reason)
                 case Act.STATUS:
-                    return self._supervisor.pod.status().to_dict()
+                    pass
         except MessageError as error:
             raise Refused(RefusalReason.MALFORMED, str(error)) from error
-        return {}
+        return self._supervisor.pod.status().to_dict()
 
 
 async def _body(verifier: Verifier, act: Act, request: web.Request) -> object:

@@ -115,7 +115,7 @@ async def test_a_room_that_is_not_there_has_no_dispatch(server: Server, rooms: R
 
 async def test_a_room_that_is_opened_has_a_sid(server: Server, rooms: Rooms) -> None:
     server.answers["CreateRoom"] = RoomProto(name="a room", sid="RM_1")
-    assert await rooms.open("a room") == "RM_1"
+    assert await rooms.open("a room") == Room("a room", "RM_1")
 
 
 @pytest.mark.parametrize("answer", [DeleteRoomResponse(), "not_found"])

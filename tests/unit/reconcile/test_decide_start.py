@@ -1,6 +1,7 @@
 """From a new session until its agent is in the room."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -46,8 +47,30 @@ def test_a_room_that_has_no_sid_yet_is_opened_before_a_pod_is_started() -> None:
     assert decide(fresh(session=session(room_sid=""))).actions == (OpenRoom(),)
 
 
-def test_a_new_session_gets_a_pod_and_then_its_room_is_looked_at() -> None:
-    assert decide(fresh()).actions == (ClaimPod(1), LookAtRoom())
+def test_a_new_session_gets_a_pod_and_its_job_before_its_room_is_looked_at() -> None:
+    assert decide(fresh()).actions == (ClaimPod(1),)
+    assert decide(fresh(pod=pod(ready=True))).actions == (Assign(),)
+    told = call(PodState.RUNNING, assigned=0, dispatched=0)
+    dispatched = fresh(pod=pod(ready=True), call=told, call_seen=at(0))
+    assert decide(dispatched).actions == (LookAtRoom(),)
+
+
+def test_a_room_is_looked_at_although_no_pod_can_be_started() -> None:
+    refused = Problem(Reason.TEMPLATE_REFUSED, "no image")
+
+    assert decide(fresh(problem=refused)).actions == (ClaimPod(1), LookAtRoom())
+
+
+def test_the_status_of_an_agent_that_is_about_to_join_waits_a_moment() -> None:
+    told = call(PodState.RUNNING, assigned=2, dispatched=2.1)
+    joining = partial(starting, pod=pod(ready=True), call=told, call_seen=at(2.1))
+
+    soon = decide(joining(2.2))
+    assert soon.passing
+    assert soon.wake == at(3)
+    assert not decide(joining(3)).passing
+    assert not decide(joining(2.2, problem=Problem(Reason.POD_UNREACHABLE, "gone"))).passing
+    assert not decide(starting(2.2)).passing
 
 
 def test_a_session_remembers_when_it_was_made() -> None:

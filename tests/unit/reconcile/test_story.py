@@ -1,6 +1,6 @@
 import pytest
 
-from tests.unit.reconcile.scenes import alone, at, ending, fresh, in_call, pod, running, starting
+from tests.unit.reconcile.scenes import alone, ending, fresh, in_call, pod, running, starting
 from voicepod.api.conditions import Reason
 from voicepod.api.session import VoiceSessionStatus
 from voicepod.assignment.messages import PodState
@@ -25,13 +25,12 @@ def test_nothing_is_told_where_nothing_has_changed() -> None:
 def test_a_pod_that_starts_is_told_by_its_name() -> None:
     (note,) = notes_between(VoiceSessionStatus(), decide(starting()).status)
 
-    assert note == Note("PodStarted", "pod call-1 takes the call")
+    assert note == Note("PodStarted", "pod call-1 starts for the call")
 
 
-def test_an_agent_that_joins_is_told_with_the_time_it_took() -> None:
-    (note,) = notes_between(decide(starting()).status, decide(in_call()).status)
-
-    assert note == Note("AgentJoined", "the agent is in the room 3.0 s after the session was made")
+def test_an_agent_that_joins_as_it_should_is_no_event() -> None:
+    assert told(fresh(), in_call()) == []
+    assert told(starting(), in_call()) == []
 
 
 def test_a_caller_who_leaves_and_comes_back_is_told() -> None:
@@ -43,6 +42,17 @@ def test_an_end_is_told_by_its_reason() -> None:
     over = ending(now=21, call=running(state=PodState.ENDED, end="told to"))
 
     assert told(ending(), over) == [("Requested", False)]
+
+
+def test_the_end_tells_the_whole_call() -> None:
+    over = ending(now=63, call=running(state=PodState.ENDED, end="told to"))
+
+    (note,) = notes_between(decide(ending()).status, decide(over).status)
+
+    assert note.message == (
+        "spec.end was set; pod call-1 on node node-1; the agent was in the room 3.0 s after the "
+        "session was made; and stayed 60 s"
+    )
 
 
 def test_a_failure_is_a_warning() -> None:
@@ -79,12 +89,3 @@ def test_an_agent_that_is_about_to_register_is_nothing_to_warn_of() -> None:
     runs = starting(pod=pod(problem=Problem(Reason.AGENT_NOT_REGISTERED, "not yet")))
 
     assert told(starting(), runs) == []
-
-
-def test_a_join_is_told_even_if_nobody_knows_when_the_session_was_made() -> None:
-    new = VoiceSessionStatus()
-    new.times.joined = at(3)
-
-    assert notes_between(VoiceSessionStatus(), new) == [
-        Note("AgentJoined", "the agent is in the room")
-    ]

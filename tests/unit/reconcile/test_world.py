@@ -253,4 +253,6 @@ def test_a_node_has_the_calls_of_the_pods_that_run_there(world: World) -> None:
     world.put_pod(pod(key=("voice", "over-1"), uid="over", finished=True))
     world.put_pod(pod(key=("voice", "desk-1"), uid="warm", session=None))
 
-    assert world.calls_by_node() == {"node-1": 1}
+    assert world.calls_on("node-1") == 1
+    world.drop_pod(pod().key, pod().uid)
+    assert world.calls_on("node-1") == 0
