@@ -27,10 +27,10 @@ CERTIFICATES = "/etc/ssl/certs"
 
 def build(image: Image) -> Path:
     """Build what changed since the last time; return the OCI layout that has the image by name."""
-    layout = cache() / "images" / "layout"
+    layout = _directory() / "layout"
     with exclusive(cache()):
         base = _base() if "BASE_IMAGE" in image.dockerfile.read_text() else ""
-        built = cache() / "images" / "built" / image.name.replace("/", "_")
+        built = _directory() / "built" / image.name.replace("/", "_")
         key = inputs_key(image, base)
         if not built.exists() or built.read_text() != key:
             with step(f"building {image.name}"):
@@ -70,8 +70,8 @@ def _base() -> str:
     packages = hashlib.sha256(BASE_PACKAGES.encode()).hexdigest()[:12]
     name = f"localhost/voicepod/base:{BASE_SUITE}-{packages}"
     if name not in run(["buildah", "images", "--format", "{{.Name}}:{{.Tag}}"], env=_storage()):
-        directory = cache() / "images" / "base"
-        directory.mkdir(parents=True, exist_ok=True)
+        directory = _directory() / "base"
+        directory.mkdir(exist_ok=True)
         root = directory / "root.tar"
         with step(f"making the base image: Debian {BASE_SUITE} with Python"):
             packages = f"--include={BASE_PACKAGES}"
@@ -137,10 +137,16 @@ def blob(layout: Path, digest: str) -> Path:
     return layout / "blobs" / Path(digest.replace(":", "/"))
 
 
-def _storage() -> dict[str, str]:
-    """Return the environment that keeps buildah's and skopeo's storage in the cache."""
+def _directory() -> Path:
+    """Return the part of the cache that images are made in; make it."""
     directory = cache() / "images"
     directory.mkdir(exist_ok=True)
+    return directory
+
+
+def _storage() -> dict[str, str]:
+    """Return the environment that keeps buildah's and skopeo's storage in the cache."""
+    directory = _directory()
     config = directory / "storage.conf"
     places = f'graphroot = "{directory}/storage"\nrunroot = "{directory}/run"\n'
     config.write_text(f'[storage]\ndriver = "overlay"\n{places}')
@@ -154,7 +160,7 @@ def _host_settings() -> Iterator[str]:
     if importlib.util.find_spec("pip"):
         settings = pip_settings(run([sys.executable, "-m", "pip", "config", "list"]))
     lines = [f"{name} = {value}" for name, value in settings.items()]
-    pip_conf = cache() / "images" / "pip.conf"
+    pip_conf = _directory() / "pip.conf"
     pip_conf.write_text("\n".join(["[global]", *lines, ""]))
     yield f"--volume={pip_conf}:/etc/pip.conf:ro"
     npmrc = Path.home() / ".npmrc"
