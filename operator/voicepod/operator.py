@@ -16,11 +16,14 @@ from voicepod.kube.events import Events
 from voicepod.kube.watch import watching
 from voicepod.livekit.rooms import Rooms, client_session
 from voicepod.observability import logs
+from voicepod.observability.requests import kube_requests, livekit_requests, pod_requests
 from voicepod.process import fill_again, fill_first, serving
 from voicepod.reconcile.actor import Actor
 from voicepod.reconcile.agents import AgentReconciler
 from voicepod.reconcile.claims import Claims
+from voicepod.reconcile.gauges import Gauges
 from voicepod.reconcile.loop import Loop, Queue
+from voicepod.reconcile.metrics import Metrics
 from voicepod.reconcile.pool import PoolReconciler
 from voicepod.reconcile.sessions import SessionReconciler
 from voicepod.reconcile.world import World
@@ -39,13 +42,15 @@ async def run() -> None:
     settings = OperatorSettings()
     logs.configure(settings.log_level)
     world, queue = World(), Queue()
-    intake, ready = Intake(world, queue), asyncio.Event()
+    metrics = Metrics(world, _now)
+    registry = metrics.registry
+    intake, ready = Intake(world, queue, metrics), asyncio.Event()
     async with (
-        kube_client.connect() as kube,
-        pod_session() as pod_http,
-        client_session() as livekit_http,
+        kube_client.connect(traces=[kube_requests(registry)]) as kube,
+        pod_session([pod_requests(registry)]) as pod_http,
+        client_session([livekit_requests(registry)]) as livekit_http,
         # Probes are answered from the start; the rest needs what the first list waits for.
-        serving(create_app(intake, ready.is_set), settings.port),
+        serving(create_app(intake, ready.is_set, registry), settings.port),
     ):
         fill = partial(intake.fill, kube, settings.namespaces)
         await fill_first(fill)
@@ -54,13 +59,15 @@ async def run() -> None:
         events = Events(kube, "voicepod-operator", _now)
         credentials, rooms = CredentialStore(kube), partial(Rooms, livekit_http)
         pods = PodClient(pod_http, signer)
-        claims = Claims(world, kube, sidecar, _now, intake.pool)
+        claims = Claims(world, kube, sidecar, _now, intake.pool, metrics)
         actor = Actor(world, kube, pods, rooms, credentials, claims, sidecar, _now)
         agents = AgentReconciler(
             world, kube, rooms, credentials, sidecar, events, _now, intake.sessions_of
         )
         pools = PoolReconciler(world, kube, sidecar, events, _now)
-        loop = Loop(queue, SessionReconciler(world, kube, actor, events, _now), agents, pools)
+        sessions = SessionReconciler(world, kube, actor, events, _now, metrics)
+        loop = Loop(queue, sessions, agents, pools, metrics)
+        registry.register(Gauges(world, queue, events))
         async with (
             watching(registry_for(intake), settings.namespaces) as stop,
             asyncio.TaskGroup() as group,

@@ -25,6 +25,7 @@ from voicepod.reconcile.actor import Actor
 from voicepod.reconcile.agents import AgentReconciler
 from voicepod.reconcile.claims import Claims
 from voicepod.reconcile.loop import Loop, Queue
+from voicepod.reconcile.metrics import Metrics
 from voicepod.reconcile.pool import PoolReconciler
 from voicepod.reconcile.sessions import SessionReconciler
 from voicepod.reconcile.world import World
@@ -64,14 +65,17 @@ class Stage:
     def start_operator(self) -> None:
         """Make an operator that knows nothing."""
         self.world, self.queue = World(), Queue()
-        self.intake = Intake(self.world, self.queue)
+        self.metrics = Metrics(self.world, clock)
+        self.intake = Intake(self.world, self.queue, self.metrics)
         credentials = CredentialStore(self.kube, now)
         sidecar = Sidecar("voicepod/operator", "http://operator", "public-key")
         rooms = self.livekit
-        claims = Claims(self.world, self.kube, sidecar, clock, self.intake.pool)
+        claims = Claims(self.world, self.kube, sidecar, clock, self.intake.pool, self.metrics)
         actor = Actor(self.world, self.kube, self.pods, rooms, credentials, claims, sidecar, clock)
         self.pools = PoolReconciler(self.world, self.kube, sidecar, self.events, clock)
-        self.sessions = SessionReconciler(self.world, self.kube, actor, self.events, clock)
+        self.sessions = SessionReconciler(
+            self.world, self.kube, actor, self.events, clock, self.metrics
+        )
         self.agents = AgentReconciler(
             self.world,
             self.kube,
@@ -97,7 +101,7 @@ class Stage:
         await self.stop_operator()
 
     async def _operator(self) -> None:
-        await Loop(self.queue, self.sessions, self.agents, self.pools).run()
+        await Loop(self.queue, self.sessions, self.agents, self.pools, self.metrics).run()
 
     async def stop_operator(self) -> None:
         """End the operator wherever it is."""

@@ -1,6 +1,7 @@
 """The operator's side: what it asks of a pod, over HTTP."""
 
 import json
+from collections.abc import Sequence
 from typing import Any, Final, TypeVar
 
 import aiohttp
@@ -32,8 +33,10 @@ _ASSIGN_TIMEOUT: Final = aiohttp.ClientTimeout(total=10, sock_connect=2)
 _MAX_ANSWER: Final = 1024 * 1024
 
 
-def pod_session() -> aiohttp.ClientSession:
+def pod_session(traces: Sequence[aiohttp.TraceConfig] = ()) -> aiohttp.ClientSession:
     """Return the session that a ``PodClient`` needs; close it as any other.
+
+    ``traces`` are told of its requests.
 
     Connections are not kept: a pod is called a few times in its life, connecting costs a
     fraction of a millisecond in a cluster, and a kept connection may lead to a pod that has died
@@ -43,6 +46,7 @@ def pod_session() -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(force_close=True, limit=0),
         cookie_jar=aiohttp.DummyCookieJar(),
+        trace_configs=list(traces),
     )
 
 

@@ -18,6 +18,7 @@ from voicepod.kube.watch import watching
 from voicepod.livekit import rooms
 from voicepod.livekit.rooms import Rooms
 from voicepod.observability import logs
+from voicepod.observability.requests import kube_requests, livekit_requests
 from voicepod.process import fill_again, fill_first, serving
 from voicepod.settings import GatewaySettings
 
@@ -27,8 +28,11 @@ logger = logging.getLogger(__name__)
 async def run(settings: GatewaySettings) -> None:
     """Run the gateway until SIGTERM or SIGINT."""
     logs.configure(settings.log_level)
-    async with kube_client.connect() as kube, rooms.client_session() as http:
-        directory, metrics = Directory(), Metrics()
+    directory, metrics = Directory(), Metrics()
+    async with (
+        kube_client.connect(traces=[kube_requests(metrics.registry)]) as kube,
+        rooms.client_session([livekit_requests(metrics.registry)]) as http,
+    ):
         fill = partial(directory.fill, kube, settings.namespaces)
         keyring = Keyring(kube, directory)
         events = Events(kube, "voicepod-gateway", lambda: datetime.now(UTC))

@@ -1,11 +1,12 @@
 """The operator's HTTP port: hints of the sidecars, probes, metrics."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from typing import Final
 
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from voicepod.handlers.intake import Intake
 
@@ -13,7 +14,9 @@ from voicepod.handlers.intake import Intake
 _MAX_BODY: Final = 1024
 
 
-def create_app(intake: Intake, ready: Callable[[], bool]) -> web.Application:
+def create_app(
+    intake: Intake, ready: Callable[[], bool], registry: CollectorRegistry
+) -> web.Application:
     """Return the application; ``ready`` tells whether the operator knows what there is."""
 
     async def hint(request: web.Request) -> web.Response:
@@ -39,7 +42,10 @@ def create_app(intake: Intake, ready: Callable[[], bool]) -> web.Application:
         return web.Response(text="ok")
 
     async def metrics(_: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        # In a thread: a hundred VoiceAgents make tens of thousands of lines, and no call shall wait
+        # while they are written.
+        text = await asyncio.to_thread(generate_latest, registry)
+        return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     app = web.Application(client_max_size=_MAX_BODY)
     app.add_routes(

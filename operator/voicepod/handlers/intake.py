@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 from voicepod.api.names import LABEL_AGENT
 from voicepod.kube.client import PODS, VOICE_AGENTS, VOICE_SESSIONS, Kube
 from voicepod.reconcile.loop import Item, Queue
+from voicepod.reconcile.metrics import Metrics
 from voicepod.reconcile.objects import (
     Json,
     Key,
@@ -34,6 +35,7 @@ class Intake:
 
     world: World
     queue: Queue
+    metrics: Metrics
 
     def agent(self, raw: Json, deleted: bool) -> None:
         """Take over a VoiceAgent."""
@@ -42,7 +44,7 @@ class Intake:
             return
         known = self.world.agents.get(agent.key)
         if deleted:
-            self.world.drop_agent(agent.key)
+            self._forget_agent(agent.key)
         else:
             self.world.put_agent(agent)
         if (
@@ -53,6 +55,10 @@ class Intake:
             self.queue.add(Item("agent", agent.key))
             self.queue.add(Item("pool", agent.key))
             self.sessions_of(agent.key)
+
+    def _forget_agent(self, key: Key) -> None:
+        self.world.drop_agent(key)
+        self.metrics.forget(key)
 
     def sessions_of(self, agent: Key) -> None:
         """Have all unfinished sessions of a VoiceAgent reconciled."""
@@ -83,7 +89,7 @@ class Intake:
         if deleted or known is None or _wanted(known) != _wanted(session):
             # Not for an echo of the operator's own status: that would undo the backoff.
             self.queue.add(Item("session", session.key))
-        self._count((session.key[0], session.spec.agent_ref.name))
+        self._count(session.agent)
 
     def pod(self, raw: Json, deleted: bool) -> None:
         """Take over an agent pod."""
@@ -95,6 +101,7 @@ class Intake:
             self.world.drop_pod(pod.key, pod.uid)
         else:
             self.world.put_pod(pod)
+        self.metrics.pod(known, pod)
         self._pod_changed(pod)
         if known and known.session is None and pod.session:
             # Claimed, and the answer to the claim got lost.
@@ -140,7 +147,7 @@ class Intake:
                 self.pod(raw, deleted=False)
                 pods.pop(_key(raw), None)
         for agent in agents:
-            world.drop_agent(agent)
+            self._forget_agent(agent)
             self.pool(agent)
             self.sessions_of(agent)
         now = _uids(world)

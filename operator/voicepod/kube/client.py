@@ -5,7 +5,7 @@ configuration, TLS, tokens that are rotated, connection pooling.
 """
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,10 +153,12 @@ def _message(data: bytes) -> str:
 
 
 @asynccontextmanager
-async def connect(kubeconfig: Path | None = None) -> AsyncIterator[Kube]:
+async def connect(
+    kubeconfig: Path | None = None, traces: Sequence[aiohttp.TraceConfig] = ()
+) -> AsyncIterator[Kube]:
     """Connect as the pod's service account, or as a kubeconfig says outside of a cluster.
 
-    Without ``kubeconfig`` it is the one that kubectl would use.
+    Without ``kubeconfig`` it is the one that kubectl would use. ``traces`` are told of requests.
     """
     configuration = Configuration()
     try:
@@ -167,5 +169,6 @@ async def connect(kubeconfig: Path | None = None) -> AsyncIterator[Kube]:
             client_configuration=configuration,
         )
     configuration.connection_pool_maxsize = _CONNECTIONS
+    configuration.trace_configs = list(traces)
     async with ApiClient(configuration) as client:
         yield Kube(client)

@@ -77,6 +77,8 @@ class Events:
         self._kube = kube
         self._component = component
         self._clock = clock
+        self.dropped = 0
+        """How many Events were not posted because too many waited."""
         self._queue: asyncio.Queue[dict[str, Any]] = asyncio.Queue(_QUEUED)
 
     def post(self, about: Regarding, note: Note) -> None:
@@ -85,6 +87,7 @@ class Events:
         try:
             self._queue.put_nowait(event)
         except asyncio.QueueFull:
+            self.dropped += 1
             logger.warning("too many Events are waiting, one is dropped: %s", note.message)
 
     async def run(self) -> None:

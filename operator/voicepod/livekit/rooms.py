@@ -1,7 +1,7 @@
 """What LiveKit's rooms really hold, and the two things the operator does to them."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final, TypeVar
@@ -146,6 +146,6 @@ class _NotFoundError(LiveKitError):
     pass
 
 
-def client_session() -> aiohttp.ClientSession:
-    """Return an HTTP session for ``Rooms``; the caller closes it."""
-    return aiohttp.ClientSession(timeout=_TIMEOUT)
+def client_session(traces: Sequence[aiohttp.TraceConfig] = ()) -> aiohttp.ClientSession:
+    """Return an HTTP session for ``Rooms``, to be closed; ``traces`` are told of its requests."""
+    return aiohttp.ClientSession(timeout=_TIMEOUT, trace_configs=list(traces))

@@ -14,6 +14,7 @@ from voicepod.builders.pod import Owner, Sidecar
 from voicepod.builders.warm import claim_patch, template_hash
 from voicepod.kube.client import PODS, Kube
 from voicepod.kube.errors import Conflict, NotFound, Unavailable
+from voicepod.reconcile.metrics import Metrics
 from voicepod.reconcile.objects import Key, Pod, parse_pod
 from voicepod.reconcile.world import Record, World
 
@@ -28,6 +29,7 @@ class Claims:
     clock: Callable[[], datetime]
     on_claim: Callable[[Key], None]
     """Called with the VoiceAgent whose pool has one pod less."""
+    metrics: Metrics
 
     async def claim(self, record: Record, spec: VoiceAgentSpec, generation: int) -> bool:
         """Give the session a warm pod; False when there is none for it.
@@ -48,6 +50,7 @@ class Claims:
             tried.add(pod.uid)
             if await self._take(pod, record, generation):
                 return True
+            self.metrics.claim_lost(pod.agent)
         return False
 
     async def _look_up(self, record: Record) -> None:
@@ -65,12 +68,11 @@ class Claims:
         seconds sooner than a cold start. Then the node with the most calls, so that idle nodes
         empty, and then the oldest pod.
         """
-        agent = record.session.key[0], record.session.spec.agent_ref.name
         taken = self.world.claiming | tried
         return min(
             (
                 pod
-                for pod in self.world.idle_pods(agent)
+                for pod in self.world.idle_pods(record.session.agent)
                 if pod.ready and not pod.deleting and pod.uid not in taken
             ),
             key=lambda pod: (

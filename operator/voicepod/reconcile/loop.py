@@ -7,6 +7,7 @@ from typing import Final, Literal, NamedTuple
 
 from voicepod.kube.errors import KubeError
 from voicepod.reconcile.agents import AgentReconciler
+from voicepod.reconcile.metrics import Metrics
 from voicepod.reconcile.objects import Key
 from voicepod.reconcile.pool import PoolReconciler
 from voicepod.reconcile.queue import KeyedQueue
@@ -41,6 +42,7 @@ class Loop:
     sessions: SessionReconciler
     agents: AgentReconciler
     pools: PoolReconciler
+    metrics: Metrics
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -61,21 +63,26 @@ class Loop:
 
     async def _work_on(self, item: Item) -> None:
         try:
-            outcome = await self._reconcile(item)
+            with self.metrics.work(item.kind):
+                outcome = await self._reconcile(item)
         except KubeError as error:
             logger.warning("%s %s/%s: %s", item.kind, *item.key, error)
-            self.queue.failed(item)
+            self._retry(item)
         except Exception:
             # One session that cannot be understood must not keep the others from being served.
             logger.exception("%s %s/%s could not be reconciled", item.kind, *item.key)
-            self.queue.failed(item)
+            self._retry(item)
         else:
             if outcome.wake is not None:
                 self.queue.add_after(item, outcome.wake)
             if outcome.retry:
-                self.queue.failed(item)
+                self._retry(item)
             else:
                 self.queue.done(item)
+
+    def _retry(self, item: Item) -> None:
+        self.metrics.retry(item.kind)
+        self.queue.failed(item)
 
     async def _reconcile(self, item: Item) -> Outcome:
         match item.kind:

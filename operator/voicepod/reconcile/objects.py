@@ -43,6 +43,11 @@ class Session:
     spec: VoiceSessionSpec
     status: VoiceSessionStatus
 
+    @property
+    def agent(self) -> Key:
+        """Its VoiceAgent, which need not be there."""
+        return self.key[0], self.spec.agent_ref.name
+
 
 @dataclass(frozen=True, slots=True)
 class Agent:

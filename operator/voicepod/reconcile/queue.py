@@ -31,6 +31,11 @@ class KeyedQueue(Generic[K]):
         self._pushes = 0
         self._timer: asyncio.TimerHandle | None = None
 
+    @property
+    def depth(self) -> int:
+        """How many keys could be worked on now."""
+        return len(self._queued)
+
     def add(self, key: K) -> None:
         """Have a key worked on soon; it is there once, however often it is added."""
         if key in self._working:

@@ -14,6 +14,7 @@ from voicepod.reconcile.actions import DeleteSession
 from voicepod.reconcile.actor import Actor, Stuck, agent_not_found, lifecycle_of
 from voicepod.reconcile.decide import Decision, Observed, decide
 from voicepod.reconcile.merge import merge_patch
+from voicepod.reconcile.metrics import Metrics
 from voicepod.reconcile.objects import Json, Key, parse_session
 from voicepod.reconcile.story import notes_between
 from voicepod.reconcile.world import Record, World
@@ -48,6 +49,7 @@ class SessionReconciler:
     actor: Actor
     events: Events
     clock: Callable[[], datetime]
+    metrics: Metrics
 
     async def reconcile(self, key: Key) -> Outcome:
         """Bring a session to what it should be.
@@ -64,6 +66,7 @@ class SessionReconciler:
             stuck = True
             if record.problem != error.problem:
                 logger.warning("%s/%s: %s", *key, error.problem.message)
+                self.metrics.stuck(record.session, error.problem.reason)
             record.problem = error.problem
             decision = decide(self._observe(record))
             record.status = decision.status
@@ -169,6 +172,7 @@ class SessionReconciler:
                 self.world.drop_session(session.key)
             return
         self.world.put_session(parse_session(written))
+        self.metrics.session(session, record.status)
         about = Regarding("VoiceSession", *session.key, session.uid)
         for note in notes:
             self.events.post(about, note)

@@ -11,7 +11,7 @@ from voicepod.api.session import Phase, VoiceSessionStatus
 from voicepod.kube.events import Note
 
 # What every pod goes through on its way is nothing to warn of.
-_USUAL: Final = frozenset({Reason.POD_STARTING, Reason.AGENT_NOT_REGISTERED})
+USUAL: Final = frozenset({Reason.POD_STARTING, Reason.AGENT_NOT_REGISTERED})
 
 
 def notes_between(old: VoiceSessionStatus, new: VoiceSessionStatus) -> list[Note]:
@@ -28,7 +28,7 @@ def _complaints(old: VoiceSessionStatus, new: VoiceSessionStatus) -> list[Note]:
     notes = []
     for type_ in (ConditionType.ACCEPTED, ConditionType.POD_READY):
         now, before = condition(new.conditions, type_), condition(old.conditions, type_)
-        if now is None or now.status == "True" or now.reason in _USUAL:
+        if now is None or now.status == "True" or now.reason in USUAL:
             continue
         if before is None or (before.status, before.reason) != (now.status, now.reason):
             notes.append(Note(now.reason, now.message, warning=True))

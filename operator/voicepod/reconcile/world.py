@@ -70,7 +70,7 @@ class World:
         if record is None or record.session.uid != session.uid:
             self.drop_session(session.key)
             self.records[session.key] = Record(session, session.status)
-            self._sessions_of.setdefault(self._agent_key(session), set()).add(session.key)
+            self._sessions_of.setdefault(session.agent, set()).add(session.key)
             self._sessions_in.setdefault(session.spec.room, set()).add(session.key)
         elif record.session.version <= session.version:
             record.room_stale |= record.session.room_changed != session.room_changed
@@ -80,7 +80,7 @@ class World:
         """Forget a VoiceSession."""
         record = self.records.pop(key, None)
         if record:
-            self._sessions_of[self._agent_key(record.session)].discard(key)
+            self._sessions_of[record.session.agent].discard(key)
             room = record.session.spec.room
             self._sessions_in[room].discard(key)
             if not self._sessions_in[room]:
@@ -154,7 +154,7 @@ class World:
 
     def agent_of(self, session: Session) -> Agent | None:
         """Return a session's VoiceAgent."""
-        return self.agents.get(self._agent_key(session))
+        return self.agents.get(session.agent)
 
     def room_holder(self, record: Record) -> Session | None:
         """Return the other session that has this session's room, if one came first.
@@ -179,10 +179,6 @@ class World:
         # After a start not every session has been looked at, and they hold their rooms already.
         agent = self.agent_of(record.session)
         return agent.spec if agent else record.agent_spec
-
-    @staticmethod
-    def _agent_key(session: Session) -> Key:
-        return session.key[0], session.spec.agent_ref.name
 
 
 def _has_call(pod: Pod) -> bool:

@@ -5,6 +5,7 @@ import pytest
 
 from tests.support.fake_kube import FakeKube
 from tests.support.hours import in_hours, now
+from tests.support.operator_stage import clock
 from tests.unit.reconcile import pods
 from tests.unit.reconcile.test_objects import SESSION
 from voicepod.api.names import ANNOTATION_GENERATION, LABEL_AGENT, LABEL_SESSION
@@ -12,6 +13,7 @@ from voicepod.api.session import Phase
 from voicepod.handlers.intake import Intake
 from voicepod.kube.client import PODS, VOICE_AGENTS, VOICE_SESSIONS
 from voicepod.reconcile.loop import Item, Queue
+from voicepod.reconcile.metrics import Metrics
 from voicepod.reconcile.world import World
 
 pytestmark = pytest.mark.unit
@@ -45,7 +47,7 @@ class Desk:
 
     def __init__(self) -> None:
         self.world, self.queue = World(), Queue()
-        self.intake = Intake(self.world, self.queue)
+        self.intake = Intake(self.world, self.queue, Metrics(self.world, clock))
 
     async def enqueued(self) -> list[Item]:
         """What is to be worked on now; what comes later stays."""

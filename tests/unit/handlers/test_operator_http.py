@@ -6,11 +6,13 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
+from tests.support.operator_stage import clock
 from tests.unit.handlers.test_intake import CALL, session
 from tests.unit.reconcile import pods
 from voicepod.handlers.http import create_app
 from voicepod.handlers.intake import Intake
 from voicepod.reconcile.loop import Queue
+from voicepod.reconcile.metrics import Metrics
 from voicepod.reconcile.world import World
 
 pytestmark = pytest.mark.unit
@@ -36,10 +38,12 @@ def world() -> World:
 
 @pytest.fixture
 async def client(world: World, probe: Probe) -> AsyncIterator[Client]:
-    intake = Intake(world, Queue())
+    metrics = Metrics(world, clock)
+    intake = Intake(world, Queue(), metrics)
     intake.session(session(), deleted=False)
     intake.pod(pods.RUNS, deleted=False)
-    async with TestClient(TestServer(create_app(intake, lambda: probe.ready))) as client:
+    app = create_app(intake, lambda: probe.ready, metrics.registry)
+    async with TestClient(TestServer(app)) as client:
         yield client
 
 
@@ -89,4 +93,7 @@ async def test_the_operator_tells_its_metrics(client: Client) -> None:
     answer = await client.get("/metrics")
 
     assert answer.status == 200
-    assert "python_info" in await answer.text()
+    assert answer.content_type == "text/plain"
+    told = await answer.text()
+    assert "# TYPE voicepod_session_start_seconds histogram" in told
+    assert "process_resident_memory_bytes" in told
