@@ -193,9 +193,12 @@ def _learn(draft: _Draft) -> None:
 
 
 def _exactly(created: datetime, now: datetime) -> datetime:
-    """Return when an object was made. The API server keeps whole seconds: who sees the object
-    within that second knows it better."""
-    return now if created <= now < created + timedelta(seconds=1) else created
+    """Return when an object was made.
+
+    The API server cuts off the fraction of a second. Objects are mostly seen milliseconds after
+    they were made, and so it is the latest moment that this leaves.
+    """
+    return max(created, min(now, created + timedelta(seconds=1)))
 
 
 def _is_ours(draft: _Draft, room: Room) -> bool:

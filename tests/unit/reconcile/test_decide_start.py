@@ -73,12 +73,11 @@ def test_the_status_of_an_agent_that_is_about_to_join_waits_a_moment() -> None:
     assert not decide(starting(2.2)).passing
 
 
-def test_a_session_remembers_when_it_was_made() -> None:
-    assert decide(fresh(now=7)).status.times.received == at(0)
-
-
-def test_a_session_seen_within_the_second_it_was_made_in_takes_the_moment_it_was_seen() -> None:
-    assert decide(fresh(now=0.4)).status.times.received == at(0.4)
+@pytest.mark.parametrize(("seen", "made"), [(0.4, 0.4), (1.02, 1), (7, 1), (-0.2, 0)])
+def test_a_session_was_made_at_the_latest_moment_that_its_whole_second_leaves(
+    seen: float, made: float
+) -> None:
+    assert decide(fresh(now=seen)).status.times.received == at(made)
 
 
 def test_a_session_without_its_agent_waits_and_says_for_whom() -> None:
