@@ -26,6 +26,7 @@ from voicepod.reconcile.loop import Loop, Queue
 from voicepod.reconcile.metrics import Metrics
 from voicepod.reconcile.pool import PoolReconciler
 from voicepod.reconcile.sessions import SessionReconciler
+from voicepod.reconcile.templates import TemplateBook
 from voicepod.reconcile.world import World
 from voicepod.settings import OperatorSettings
 from voicepod.signing_key import load_signer
@@ -59,12 +60,22 @@ async def run() -> None:
         events = Events(kube, "voicepod-operator", _now)
         credentials, rooms = CredentialStore(kube), partial(Rooms, livekit_http)
         pods = PodClient(pod_http, signer)
-        claims = Claims(world, kube, sidecar, _now, intake.pool, metrics)
-        actor = Actor(world, kube, pods, rooms, credentials, claims, sidecar, _now)
-        agents = AgentReconciler(
-            world, kube, rooms, credentials, sidecar, events, _now, intake.sessions_of
+        templates, claims = TemplateBook(sidecar), Claims(world, kube, _now, metrics)
+        actor = Actor(
+            world, kube, pods, rooms, credentials, claims, templates, _now, on_claim=intake.pool
         )
-        pools = PoolReconciler(world, kube, sidecar, events, _now)
+        agents = AgentReconciler(
+            world,
+            kube,
+            rooms,
+            credentials,
+            templates,
+            events,
+            _now,
+            on_ready=intake.sessions_of,
+            on_rollout=intake.pool,
+        )
+        pools = PoolReconciler(world, kube, templates, events, _now)
         sessions = SessionReconciler(world, kube, actor, events, _now, metrics)
         loop = Loop(queue, sessions, agents, pools, metrics)
         registry.register(Gauges(world, queue, events))

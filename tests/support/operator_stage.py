@@ -28,6 +28,7 @@ from voicepod.reconcile.loop import Loop, Queue
 from voicepod.reconcile.metrics import Metrics
 from voicepod.reconcile.pool import PoolReconciler
 from voicepod.reconcile.sessions import SessionReconciler
+from voicepod.reconcile.templates import TemplateBook
 from voicepod.reconcile.world import World
 
 NOON: Final = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -70,9 +71,22 @@ class Stage:
         credentials = CredentialStore(self.kube, now)
         sidecar = Sidecar("voicepod/operator", "http://operator", "public-key")
         rooms = self.livekit
-        claims = Claims(self.world, self.kube, sidecar, clock, self.intake.pool, self.metrics)
-        actor = Actor(self.world, self.kube, self.pods, rooms, credentials, claims, sidecar, clock)
-        self.pools = PoolReconciler(self.world, self.kube, sidecar, self.events, clock)
+        templates, claims = (
+            TemplateBook(sidecar),
+            Claims(self.world, self.kube, clock, self.metrics),
+        )
+        actor = Actor(
+            self.world,
+            self.kube,
+            self.pods,
+            rooms,
+            credentials,
+            claims,
+            templates,
+            clock,
+            self.intake.pool,
+        )
+        self.pools = PoolReconciler(self.world, self.kube, templates, self.events, clock)
         self.sessions = SessionReconciler(
             self.world, self.kube, actor, self.events, clock, self.metrics
         )
@@ -81,10 +95,11 @@ class Stage:
             self.kube,
             rooms,
             credentials,
-            sidecar,
+            templates,
             self.events,
             clock,
             self.intake.sessions_of,
+            self.intake.pool,
         )
 
     async def __aenter__(self) -> Self:
@@ -130,7 +145,11 @@ class Stage:
         template = {"spec": {"containers": [{"name": "agent", "image": "desk"}]}}
         livekit = {"url": URL, "credentialsSecretRef": {"name": "keys"}}
         body = {"livekit": livekit, "template": template} | spec
-        self.kube.put(VOICE_AGENTS, "voice", {"metadata": {"name": "desk"}, "spec": body})
+        item = {"metadata": {"name": "desk"}, "spec": body}
+        status = [
+            {"status": old["status"]} for old in self.kube.objects(VOICE_AGENTS) if "status" in old
+        ]
+        self.kube.put(VOICE_AGENTS, "voice", {**item, **next(iter(status), {})})
 
     def make_session(self, name: str = "call", **spec: Any) -> None:
         """Make a VoiceSession, as the gateway does."""

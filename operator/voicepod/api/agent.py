@@ -9,6 +9,7 @@ from voicepod.api.base import Model, Time
 from voicepod.api.conditions import ONE_OF_EACH_TYPE, Condition
 from voicepod.api.lifecycle import Lifecycle
 from voicepod.api.names import AGENT_CONTAINER
+from voicepod.api.rollout import Rollout, RolloutStatus
 
 KEY: Final = "LIVEKIT_API_KEY"
 SECRET: Final = "LIVEKIT_API_SECRET"
@@ -199,6 +200,9 @@ class VoiceAgentSpec(Model):
         "None: sessions are made by the API only.",
     )
     pool: Pool = Field(default_factory=Pool, description="Pods that wait for a call, warm.")
+    rollout: Rollout = Field(
+        default_factory=Rollout, description="How a changed template takes over."
+    )
     lifecycle: Lifecycle = Field(
         default_factory=Lifecycle, description="How long the parts of a call may take."
     )
@@ -214,6 +218,19 @@ class VoiceAgentStatus(Model):
     starting: int = Field(default=0, description="Sessions whose agent is on its way.")
     warm: int = Field(default=0, description="Pods that wait for a call.")
     warming: int = Field(default=0, description="Pods on their way to be warm.")
+    wanted: int = Field(default=0, description="Pods that should wait, by what was measured.")
+    arrivals_per_minute: float = Field(
+        default=0.0,
+        description="Calls a minute: of the last quarter of a minute, or of the last "
+        "five minutes where those were more.",
+    )
+    refill_seconds: float | None = Field(
+        default=None,
+        description="How long a pod takes until it waits: the 95th percentile of the last fifty.",
+    )
+    rollout: RolloutStatus | None = Field(
+        default=None, description="Which template new sessions get, while rollout.canary is set."
+    )
     last_call: Time | None = Field(default=None, description="When a session last started.")
     conditions: list[Condition] = Field(
         default_factory=list,

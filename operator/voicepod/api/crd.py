@@ -84,6 +84,10 @@ def voice_agent_crd() -> dict[str, Any]:
         [
             _column("Ready", ".status.conditions[?(@.type=='Ready')].status"),
             _column("Warm", ".status.warm", "integer"),
+            _column("Wanted", ".status.wanted", "integer", wide=True),
+            _column("Calls/min", ".status.arrivalsPerMinute", "number", wide=True),
+            _column("Refill s", ".status.refillSeconds", "number", wide=True),
+            _column("Rollout", ".status.rollout.state", wide=True),
             _column("Active", ".status.active", "integer"),
             _column("Starting", ".status.starting", "integer"),
             _column("Last call", ".status.lastCall", "date"),

@@ -28,7 +28,7 @@ ANNOTATION_CLAIMED: Final = f"{GROUP}/claimed"
 """On agent pods that were warm: when a session claimed them."""
 
 ANNOTATION_TEMPLATE_HASH: Final = f"{GROUP}/template-hash"
-"""On warm pods: what they were built from; another hash means that the VoiceAgent has changed."""
+"""On agent pods: what they were built from; another hash means that the VoiceAgent has changed."""
 
 ANNOTATION_ROOM_CHANGED: Final = f"{GROUP}/room-changed"
 """On sessions: touched by the gateway when LiveKit says that the room changed. The value is the

@@ -119,6 +119,7 @@ class VoiceSessionStatus(Model):
     generation: int = Field(
         default=0, description="How many agents the session has had; the first is 1."
     )
+    template: str = Field(default="", description="Hash of what the session's pod was made from.")
     room_sid: str = Field(default="", description="Id of the room.")
     identity: str = Field(default="", description="Identity of the agent in the room.")
     times: Times = Field(

@@ -13,6 +13,7 @@ from voicepod.api.names import (
     AGENT_CONTAINER,
     ANNOTATION_GENERATION,
     ANNOTATION_ROOM,
+    ANNOTATION_TEMPLATE_HASH,
     API_VERSION,
     LABEL_AGENT,
     LABEL_MANAGED_BY,
@@ -44,6 +45,14 @@ DO_NOT_DISRUPT: Final = {
 # A dedicated agent runs one job: LiveKit's default of one idle process for each CPU would keep
 # memory that is never used, and so would models that the call may not need.
 _AGENT_DEFAULTS: Final = {"NUM_CPUS": "1", "LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE": "0"}
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A PodTemplateSpec, and the hash that its pods carry (``warm.template_hash``)."""
+
+    manifest: Manifest
+    hash: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +97,7 @@ def pod_name(session: str, generation: int) -> str:
 
 
 def build_pod(
-    template: Manifest,
+    template: Template,
     owner: Owner,
     generation: int,
     shutdown_grace: float,
@@ -96,8 +105,9 @@ def build_pod(
     keys: PodKeys,
 ) -> Manifest:
     """Return the manifest of a session's pod; ``shutdown_grace`` is in seconds."""
-    pod = common_pod(template, owner.agent, shutdown_grace, sidecar, keys)
+    pod = common_pod(template.manifest, owner.agent, shutdown_grace, sidecar, keys)
     metadata = pod["metadata"]
+    metadata["annotations"][ANNOTATION_TEMPLATE_HASH] = template.hash
     metadata["name"] = pod_name(owner.name, generation)
     metadata["namespace"] = owner.namespace
     for part, values in session_metadata(owner, generation).items():
@@ -127,7 +137,7 @@ def common_pod(
     template: Manifest, agent: str, shutdown_grace: float, sidecar: Sidecar, keys: PodKeys
 ) -> Manifest:
     """Return what all pods of a VoiceAgent have in common: no name and no owner yet."""
-    template = _without_nulls(template)
+    template = without_nulls(template)
     metadata, spec = template.get("metadata", {}), template["spec"]
     spec["restartPolicy"] = "Never"
     spec["automountServiceAccountToken"] = False
@@ -153,12 +163,12 @@ def common_pod(
     }
 
 
-def _without_nulls(value: Any) -> Any:
+def without_nulls(value: Any) -> Any:
     """Return a deep copy without nulls: to the API server they mean that nothing was written."""
     if isinstance(value, dict):
-        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+        return {key: without_nulls(item) for key, item in value.items() if item is not None}
     if isinstance(value, list):
-        return [_without_nulls(item) for item in value]
+        return [without_nulls(item) for item in value]
     return value
 
 

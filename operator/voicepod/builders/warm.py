@@ -18,6 +18,7 @@ from voicepod.builders.pod import (
     Owner,
     PodKeys,
     Sidecar,
+    Template,
     common_pod,
     owned_by,
     session_metadata,
@@ -43,17 +44,17 @@ class WarmOwner:
 
 
 def build_warm_pod(
-    template: Manifest, owner: WarmOwner, shutdown_grace: float, sidecar: Sidecar, keys: PodKeys
+    template: Template, owner: WarmOwner, shutdown_grace: float, sidecar: Sidecar, keys: PodKeys
 ) -> Manifest:
     """Return the manifest of a pod without a session; ``shutdown_grace`` is in seconds."""
-    pod = common_pod(template, owner.name, shutdown_grace, sidecar, keys)
+    pod = common_pod(template.manifest, owner.name, shutdown_grace, sidecar, keys)
     metadata = pod["metadata"]
     metadata["generateName"] = f"{owner.name[:_MAX_PREFIX]}-"
     metadata["namespace"] = owner.namespace
     metadata["annotations"] = {
         **{k: v for k, v in metadata["annotations"].items() if k not in DO_NOT_DISRUPT},
         **_MAY_GO,
-        ANNOTATION_TEMPLATE_HASH: template_hash(template, shutdown_grace, sidecar),
+        ANNOTATION_TEMPLATE_HASH: template.hash,
     }
     metadata["ownerReferences"] = [owned_by("VoiceAgent", owner.name, owner.uid)]
     return pod

@@ -12,7 +12,7 @@ from voicepod.api.names import AGENT_CONTAINER
 from voicepod.assignment.client import PodClient
 from voicepod.assignment.errors import PodError, PodRefused, PodUnreachable
 from voicepod.assignment.messages import Assignment, PodStatus, RoomRef, SessionRef, Tokens
-from voicepod.builders.pod import Owner, PodKeys, Sidecar, build_pod
+from voicepod.builders.pod import Owner, PodKeys, Template, build_pod
 from voicepod.credentials import CredentialsError, CredentialStore
 from voicepod.kube.client import PODS, VOICE_SESSIONS, Kube
 from voicepod.kube.errors import Conflict, KubeError, NotFound, Refused, Unavailable
@@ -22,7 +22,8 @@ from voicepod.livekit.rooms import Rooms
 from voicepod.livekit.tokens import join_token, room_token
 from voicepod.reconcile import actions
 from voicepod.reconcile.claims import Claims
-from voicepod.reconcile.objects import Pod, Problem, parse_pod
+from voicepod.reconcile.objects import Key, Pod, Problem, parse_pod
+from voicepod.reconcile.templates import TemplateBook
 from voicepod.reconcile.world import Record, World
 
 # What a room's token outlives the longest call by: the start before it and the goodbye after it.
@@ -53,8 +54,10 @@ class Actor:
     rooms: Callable[[Credentials], Rooms]
     credentials: CredentialStore
     claims: Claims
-    sidecar: Sidecar
+    templates: TemplateBook
     clock: Callable[[], datetime]
+    on_claim: Callable[[Key], None]
+    """Called with the VoiceAgent whose session has got a pod, and whose pool may have one less."""
 
     async def carry_out(self, action: actions.Action, record: Record) -> None:
         """Do one thing.
@@ -118,21 +121,27 @@ class Actor:
             self.world.drop_pod(pod.key, pod.uid)
 
     async def _claim_pod(self, record: Record, generation: int) -> None:
-        spec = _spec(record)
-        # Without credentials no token could be minted, and the pod would wait in vain.
-        await self.credentials.get(record.session.key[0], spec.livekit)
-        if not await self.claims.claim(record, spec, generation):
-            await self._start_pod(record, generation)
-
-    async def _start_pod(self, record: Record, generation: int) -> None:
         session, spec = record.session, _spec(record)
+        # Without credentials no token could be minted, and the pod would wait in vain.
+        await self.credentials.get(session.key[0], spec.livekit)
+        agent = self.world.agent_of(session)
+        if agent is None:
+            raise Stuck(agent_not_found(record))
+        templates = self.templates.of(agent)
+        if not await self.claims.claim(record, spec, templates, generation):
+            await self._start_pod(record, templates.for_session(session.uid), generation)
+        self.world.demands[agent.key].arrived(self.clock())
+        self.on_claim(agent.key)
+
+    async def _start_pod(self, record: Record, template: Template, generation: int) -> None:
+        session = record.session
         namespace, name = session.key
         manifest = build_pod(
-            spec.template,
+            template,
             Owner(namespace, name, session.uid, session.spec.agent_ref.name, session.spec.room),
             generation,
             lifecycle_of(record).seconds("shutdown_grace"),
-            self.sidecar,
+            self.templates.sidecar,
             PodKeys.draw(),
         )
         try:

@@ -7,18 +7,21 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from voicepod.api.conditions import ConditionType, Reason, condition, with_condition
+from voicepod.api.rollout import RolloutStatus, Tally
 from voicepod.api.session import Phase
-from voicepod.builders.pod import Owner, PodKeys, Sidecar, build_pod
+from voicepod.builders.pod import Owner, PodKeys, Template, build_pod
 from voicepod.credentials import CredentialsError, CredentialStore
 from voicepod.kube.client import PODS, VOICE_AGENTS, Kube
-from voicepod.kube.errors import NotFound, Refused, Unavailable
+from voicepod.kube.errors import KubeError, NotFound, Refused, Unavailable
 from voicepod.kube.events import Events, Note, Regarding
 from voicepod.livekit.credentials import Credentials
 from voicepod.livekit.errors import Unauthorized, Unreachable
 from voicepod.livekit.rooms import Rooms
 from voicepod.reconcile.merge import merge_patch
 from voicepod.reconcile.objects import Agent, Key, Problem, parse_agent
+from voicepod.reconcile.rollout import advance
 from voicepod.reconcile.sessions import Outcome
+from voicepod.reconcile.templates import Outcomes, TemplateBook
 from voicepod.reconcile.world import World
 
 # What is broken is looked at often, so that it is seen to be mended soon; what works, seldom.
@@ -42,11 +45,13 @@ class AgentReconciler:
     kube: Kube
     rooms: Callable[[Credentials], Rooms]
     credentials: CredentialStore
-    sidecar: Sidecar
+    templates: TemplateBook
     events: Events
     clock: Callable[[], datetime]
     on_ready: Callable[[Key], None]
     """Called when an agent's sessions can start (again)."""
+    on_rollout: Callable[[Key], None]
+    """Called when an agent's pool is to hold pods of other templates."""
     _checks: dict[Key, _Check] = field(default_factory=dict)
 
     async def reconcile(self, key: Key) -> Outcome:
@@ -100,11 +105,11 @@ class AgentReconciler:
     def _sample_pod(self, agent: Agent) -> dict[str, object]:
         namespace, name = agent.key
         return build_pod(
-            agent.spec.template,
+            Template(agent.spec.template, "not-asked-for"),
             Owner(namespace, "check", agent.uid, name, "a room"),
             1,
             agent.spec.lifecycle.seconds("shutdown_grace"),
-            self.sidecar,
+            self.templates.sidecar,
             PodKeys("never-used", "never-used"),
         )
 
@@ -120,12 +125,21 @@ class AgentReconciler:
         ]
         status.warm = sum(pod.ready for pod in idle)
         status.warming = len(idle) - status.warm
+        now, demand = self.clock(), self.world.demands[agent.key]
+        status.wanted = demand.wanted(agent.spec.pool, now)
+        status.arrivals_per_minute = float(f"{demand.rate(now) * 60:.2g}")
+        status.refill_seconds = demand.refill_seconds
+        outcomes = self.world.outcomes[agent.key]
+        ended = outcomes.take()
+        self._tally(agent, status.rollout, ended)
+        step = advance(agent.spec, status.rollout, now)
+        status.rollout = step.status
         calls = [record.session.created for record in records]
         status.last_call = max([*calls, *filter(None, [status.last_call])], default=None)
         reason = problem.reason if problem else Reason.READY
         message = problem.message if problem else "sessions of this agent can start"
         status.conditions = with_condition(
-            status.conditions, ConditionType.READY, problem is None, reason, message, self.clock()
+            status.conditions, ConditionType.READY, problem is None, reason, message, now
         )
         patch = merge_patch(agent.status.to_yaml(), status.to_yaml())
         if not patch:
@@ -137,8 +151,28 @@ class AgentReconciler:
         except NotFound:
             # Deleted meanwhile; the watch will say so.
             return
+        except KubeError:
+            outcomes.put_back(ended)
+            raise
         self.world.put_agent(parse_agent(written))
+        about = Regarding("VoiceAgent", *agent.key, agent.uid)
+        if step.note:
+            self.events.post(about, step.note)
+            self.on_rollout(agent.key)
         before = condition(agent.status.conditions, ConditionType.READY)
         if before is None or before.reason != reason:
-            about = Regarding("VoiceAgent", *agent.key, agent.uid)
             self.events.post(about, Note(reason, message, warning=problem is not None))
+
+    def _tally(self, agent: Agent, rollout: RolloutStatus | None, ended: Outcomes) -> None:
+        """Add the sessions that ended since the last status to those of their template."""
+        if rollout is None:
+            return
+        templates = self.templates.of(agent)
+        _add(rollout.stable_sessions, ended, templates.stable)
+        if templates.canary:
+            _add(rollout.canary_sessions, ended, templates.canary)
+
+
+def _add(tally: Tally, ended: Outcomes, template: Template) -> None:
+    tally.ended += ended.ended[template.hash]
+    tally.failed += ended.failed[template.hash]

@@ -10,12 +10,13 @@ from datetime import datetime
 
 from voicepod.api.agent import VoiceAgentSpec
 from voicepod.api.names import LABEL_SESSION
-from voicepod.builders.pod import Owner, Sidecar
-from voicepod.builders.warm import claim_patch, template_hash
+from voicepod.builders.pod import Owner, Template
+from voicepod.builders.warm import claim_patch
 from voicepod.kube.client import PODS, Kube
 from voicepod.kube.errors import Conflict, NotFound, Unavailable
 from voicepod.reconcile.metrics import Metrics
-from voicepod.reconcile.objects import Key, Pod, parse_pod
+from voicepod.reconcile.objects import Pod, parse_pod
+from voicepod.reconcile.templates import Templates
 from voicepod.reconcile.world import Record, World
 
 
@@ -25,13 +26,12 @@ class Claims:
 
     world: World
     kube: Kube
-    sidecar: Sidecar
     clock: Callable[[], datetime]
-    on_claim: Callable[[Key], None]
-    """Called with the VoiceAgent whose pool has one pod less."""
     metrics: Metrics
 
-    async def claim(self, record: Record, spec: VoiceAgentSpec, generation: int) -> bool:
+    async def claim(
+        self, record: Record, spec: VoiceAgentSpec, templates: Templates, generation: int
+    ) -> bool:
         """Give the session a warm pod; False when there is none for it.
 
         Raises an exception of ``kube.errors`` when the API server cannot be asked.
@@ -44,9 +44,12 @@ class Claims:
         if own.seconds("shutdown_grace") > grace:
             # The kubelet would kill a warm pod in the middle of this session's goodbye.
             return False
-        current = template_hash(spec.template, grace, self.sidecar)
+        wanted = templates.for_session(record.session.uid)
+        if wanted is templates.canary and spec.pool.most < 2:
+            # No pod of the canary ever waits, and its share of the sessions shall try it.
+            return False
         tried: set[str] = set()
-        while pod := self._best(record, current, tried):
+        while pod := self._best(record, wanted, templates, tried):
             tried.add(pod.uid)
             if await self._take(pod, record, generation):
                 return True
@@ -61,22 +64,30 @@ class Claims:
                 self.world.put_pod(parse_pod(raw))
             record.claim_unsure = False
 
-    def _best(self, record: Record, current: str, tried: set[str]) -> Pod | None:
+    def _best(
+        self, record: Record, wanted: Template, templates: Templates, tried: set[str]
+    ) -> Pod | None:
         """Return the pod to claim next.
 
-        Pods of the current template come first; while it is being rolled out, an older one is still
-        seconds sooner than a cold start. Then the node with the most calls, so that idle nodes
-        empty, and then the oldest pod.
+        Pods of the template that the session should get come first; while one is being rolled out,
+        an older one is still seconds sooner than a cold start. Those of a canary are for its share
+        of the sessions alone. Then the node with the most calls, so that idle nodes empty, and then
+        the oldest pod.
         """
+        canary = templates.canary
+        barred = canary.hash if canary and wanted is not canary else None
         taken = self.world.claiming | tried
         return min(
             (
                 pod
                 for pod in self.world.idle_pods(record.session.agent)
-                if pod.ready and not pod.deleting and pod.uid not in taken
+                if pod.ready
+                and not pod.deleting
+                and pod.uid not in taken
+                and pod.template_hash != barred
             ),
             key=lambda pod: (
-                pod.template_hash != current,
+                pod.template_hash != wanted.hash,
                 -self.world.calls_on(pod.node),
                 pod.created,
                 pod.key,
@@ -104,5 +115,4 @@ class Claims:
         finally:
             self.world.claiming.discard(pod.uid)
         self.world.put_pod(parse_pod(claimed))
-        self.on_claim(pod.agent)
         return True

@@ -173,6 +173,7 @@ def _learn(draft: _Draft) -> None:
     if pod := observed.pod:
         times.claimed = times.claimed or pod.claimed or _exactly(pod.created, observed.now)
         status.pod, status.node, status.generation = pod.key[1], pod.node, pod.generation
+        status.template = pod.template_hash
     if call := observed.call:
         at = call.at
         times.assigned = times.assigned or (from_unix(at.assigned) if at.assigned else None)

@@ -82,7 +82,26 @@ class Gauges(Collector):
         most = GaugeMetricFamily(
             "voicepod_pool_max_pods", "How many pods may wait at most.", labels=AGENT
         )
+        wanted = GaugeMetricFamily(
+            "voicepod_pool_wanted_pods",
+            "Pods that should wait, by arrivals and refill time.",
+            labels=AGENT,
+        )
+        arrivals = GaugeMetricFamily(
+            "voicepod_pool_arrivals_per_minute",
+            "Calls a minute, as the pool is sized by them.",
+            labels=AGENT,
+        )
+        refill = GaugeMetricFamily(
+            "voicepod_pool_refill_p95_seconds",
+            "The 95th percentile of the last refill times, as the pool is sized by it.",
+            labels=AGENT,
+        )
         for agent in agents:
+            wanted.add_metric(agent.key, agent.status.wanted)
+            arrivals.add_metric(agent.key, agent.status.arrivals_per_minute)
+            if agent.status.refill_seconds is not None:
+                refill.add_metric(agent.key, agent.status.refill_seconds)
             idle = [
                 pod
                 for pod in self.world.idle_pods(agent.key)
@@ -93,4 +112,4 @@ class Gauges(Collector):
                 pods.add_metric((*agent.key, state), states[state])
             least.add_metric(agent.key, agent.spec.pool.min)
             most.add_metric(agent.key, agent.spec.pool.most)
-        yield from (pods, least, most)
+        yield from (pods, least, most, wanted, arrivals, refill)

@@ -82,6 +82,8 @@ class Pod:
     ip: str
     node: str
     ready: bool
+    ready_since: datetime | None
+    """As precise as the kubelet is: a second."""
     deleting: bool
     finished: bool
     """It will never run (again): its agent has ended, or the node gave it up."""
@@ -142,6 +144,7 @@ def parse_pod(raw: Json) -> Pod:
         ip=status.get("podIP", ""),
         node=raw["spec"].get("nodeName", ""),
         ready=ready and not finished,
+        ready_since=_moment(conditions["Ready"]["lastTransitionTime"]) if ready else None,
         deleting="deletionTimestamp" in meta,
         finished=finished,
         problem=None if ready and not finished else _problem(status, conditions),

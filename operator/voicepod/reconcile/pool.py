@@ -1,7 +1,7 @@
-"""The pool of a VoiceAgent: how many pods wait for a call, and how a new template replaces them.
+"""Keeps the pool of a VoiceAgent as ``plan`` wants it, and no template from running away.
 
-``plan`` is pure; ``PoolReconciler`` carries it out. Nothing is expected that the cache does not
-show: pods are in it as soon as the API server has made them, and so no round makes them twice.
+Nothing is expected that the cache does not show: pods are in it as soon as the API server has made
+them, and so no round makes them twice.
 """
 
 import asyncio
@@ -10,21 +10,18 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from voicepod.api.agent import Pool
 from voicepod.api.conditions import Reason
 from voicepod.api.names import LABEL_AGENT
-from voicepod.builders.pod import PodKeys, Sidecar
-from voicepod.builders.warm import WarmOwner, build_warm_pod, template_hash
+from voicepod.builders.pod import PodKeys, Template
+from voicepod.builders.warm import WarmOwner, build_warm_pod
 from voicepod.kube.client import PODS, Kube
 from voicepod.kube.errors import Conflict, KubeError, NotFound, Refused, Unavailable
 from voicepod.kube.events import Events, Note, Regarding
 from voicepod.reconcile.objects import Agent, Key, Pod, parse_pod
+from voicepod.reconcile.pool_plan import plan
 from voicepod.reconcile.sessions import Outcome
+from voicepod.reconcile.templates import TemplateBook, Templates
 from voicepod.reconcile.world import World
-
-# A changed template replaces a quarter of the pool at a time: enough to be done after four starts,
-# few enough for a template that does not work to cost little.
-_BATCH: Final = 4
 
 # Enough to refill behind a burst as fast as pods are claimed, while most of the API server's
 # attention is left to the claims.
@@ -42,50 +39,10 @@ _FAILURES: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What a pool lacks, and what it has too much of."""
-
-    create: int = 0
-    delete: tuple[Pod, ...] = ()
-
-
-def plan(pods: list[Pod], pool: Pool, current: str) -> Plan:
-    """Return what makes ``pods``, all that wait for a VoiceAgent, into the pool.
-
-    ``current`` is the hash of its template. There are never more than ``pool.most``, whatever
-    state they are in. While pods of an older hash are there, up to a quarter more than ``pool.min``
-    are: an older pod goes as soon as a new one is ready in its place. A pool whose max has no
-    room for that gives up a quarter of its older pods first, but never the last that is ready.
-    """
-    alive = [pod for pod in pods if not pod.finished and not pod.deleting]
-    old = [pod for pod in alive if pod.template_hash != current]
-    batch = max(1, pool.min // _BATCH)
-    wanted = min(pool.min + min(batch, len(old)), pool.most)
-
-    ready = sum(pod.ready for pod in alive)
-    enough = pool.min if pool.most > pool.min else min(pool.min, max(1, pool.min - batch))
-    going = [pod for pod in old if not pod.ready]
-    going += [pod for pod in _newest_first(old) if pod.ready][: max(0, ready - enough)]
-
-    surplus = len(alive) - len(going) - wanted
-    if surplus > 0:
-        unwanted = [pod for pod in alive if pod.template_hash == current]
-        going += sorted(_newest_first(unwanted), key=lambda pod: pod.ready)[:surplus]
-    broken = [pod for pod in pods if pod.finished and not pod.deleting]
-    create = max(0, min(wanted - len(alive), pool.most - len(pods)))
-    return Plan(create, (*broken, *going))
-
-
-def _newest_first(pods: list[Pod]) -> list[Pod]:
-    return sorted(pods, key=lambda pod: (pod.created, pod.key), reverse=True)
-
-
 @dataclass(slots=True)
 class _Trouble:
     """How one template of a VoiceAgent has fared."""
 
-    template_hash: str
     failures: int = 0
     until: datetime | None = None
     """When the next pod may be tried."""
@@ -115,10 +72,11 @@ class PoolReconciler:
 
     world: World
     kube: Kube
-    sidecar: Sidecar
+    templates: TemplateBook
     events: Events
     clock: Callable[[], datetime]
-    _troubles: dict[Key, _Trouble] = field(default_factory=dict)
+    _troubles: dict[Key, dict[str, _Trouble]] = field(default_factory=dict)
+    """By VoiceAgent, and by the hash of each of its templates."""
     _unsure: set[Key] = field(default_factory=set)
     """VoiceAgents of which the answer to a create got lost: there may be pods unknown yet."""
     _creates: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_CREATES))
@@ -135,36 +93,47 @@ class PoolReconciler:
             self._unsure.discard(key)
             return Outcome()
         await self._look_up(key)
-        grace = agent.spec.lifecycle.seconds("shutdown_grace")
-        current = template_hash(agent.spec.template, grace, self.sidecar)
-        pods = self.world.idle_pods(key)
-        trouble = self._trouble(agent, current, pods)
-        todo = plan(pods, agent.spec.pool, current)
+        templates, pool = self.templates.of(agent), agent.spec.pool
+        pods, demand = self.world.idle_pods(key), self.world.demands[key]
+        troubles = self._troubles_of(agent, templates, pods)
+        wanted = demand.wanted(pool, self.clock())
+        todo = plan(pods, templates.shares(wanted, pool.most), pool.most)
         for pod in todo.delete:
             if pod.uid not in self.world.claiming:
                 await self._delete(pod)
-        if not todo.create:
-            return Outcome()
-        if (wait := trouble.wait(self.clock())) > 0:
-            return Outcome(wake=wait)
-        create = todo.create
-        if trouble.recent(self.clock()):
-            # After a failure one pod goes ahead; the others follow when it is ready.
-            create = min(create, _on_trial(pods, current))
-        return await self._create(agent, create, trouble)
+        wakes = [demand.wake(pool)]
+        for template in templates.all():
+            if count := todo.create.get(template.hash):
+                trouble = troubles[template.hash]
+                wakes.append(await self._refill(agent, template, count, pods, trouble))
+        return Outcome(wake=min((wake for wake in wakes if wake is not None), default=None))
 
-    def _trouble(self, agent: Agent, current: str, pods: list[Pod]) -> _Trouble:
-        trouble = self._troubles.get(agent.key)
-        if trouble is None or trouble.template_hash != current:
-            trouble = self._troubles[agent.key] = _Trouble(current)
+    def _troubles_of(
+        self, agent: Agent, templates: Templates, pods: list[Pod]
+    ) -> dict[str, _Trouble]:
+        known = self._troubles.get(agent.key, {})
+        troubles = {one.hash: known.get(one.hash) or _Trouble() for one in templates.all()}
         for pod in pods:
-            if pod.template_hash != current or pod.deleting:
+            trouble = troubles.get(pod.template_hash)
+            if trouble is None or pod.deleting:
                 continue
             if pod.finished:
                 trouble.add(self.clock())
             if pod.problem and (pod.finished or pod.problem.reason in _FAILURES):
                 self._tell(agent, trouble, pod.problem.message)
-        return trouble
+        self._troubles[agent.key] = troubles
+        return troubles
+
+    async def _refill(
+        self, agent: Agent, template: Template, count: int, pods: list[Pod], trouble: _Trouble
+    ) -> float | None:
+        """Make pods, unless the template has to wait; return for how many seconds it has to."""
+        if (wait := trouble.wait(self.clock())) > 0:
+            return wait
+        if trouble.recent(self.clock()):
+            # After a failure one pod goes ahead; the others follow when it is ready.
+            count = min(count, _on_trial(pods, template.hash))
+        return await self._create(agent, template, count, trouble)
 
     def _tell(self, agent: Agent, trouble: _Trouble, message: str) -> None:
         """Post one Event of a template's failures."""
@@ -181,28 +150,30 @@ class PoolReconciler:
                 self.world.put_pod(parse_pod(raw))
             self._unsure.discard(key)
 
-    async def _create(self, agent: Agent, count: int, trouble: _Trouble) -> Outcome:
+    async def _create(
+        self, agent: Agent, template: Template, count: int, trouble: _Trouble
+    ) -> float | None:
         """Create pods, and let all of them come to an end before an error is raised."""
         results = await asyncio.gather(
-            *(self._create_one(agent) for _ in range(count)), return_exceptions=True
+            *(self._create_one(agent, template) for _ in range(count)), return_exceptions=True
         )
         errors = [result for result in results if isinstance(result, BaseException)]
         for error in errors:
             if not isinstance(error, Refused):
                 raise error
         if not errors:
-            return Outcome()
+            return None
         trouble.add(self.clock())
         self._tell(agent, trouble, f"the API server refuses a warm pod: {errors[0]}")
-        return Outcome(wake=trouble.wait(self.clock()))
+        return trouble.wait(self.clock())
 
-    async def _create_one(self, agent: Agent) -> None:
+    async def _create_one(self, agent: Agent, template: Template) -> None:
         namespace, name = agent.key
         manifest = build_warm_pod(
-            agent.spec.template,
+            template,
             WarmOwner(namespace, name, agent.uid),
             agent.spec.lifecycle.seconds("shutdown_grace"),
-            self.sidecar,
+            self.templates.sidecar,
             PodKeys.draw(),
         )
         async with self._creates:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from voicepod.api.conditions import Reason
+from voicepod.api.session import Phase
 from voicepod.kube.client import VOICE_SESSIONS, Kube
 from voicepod.kube.errors import Conflict, KubeError, NotFound
 from voicepod.kube.events import Events, Regarding
@@ -171,11 +172,19 @@ class SessionReconciler:
             if self.world.records.get(session.key) is record:
                 self.world.drop_session(session.key)
             return
+        if record.status.phase.finished and not session.status.phase.finished:
+            self._count_outcome(record)
         self.world.put_session(parse_session(written))
         self.metrics.session(session, record.status)
         about = Regarding("VoiceSession", *session.key, session.uid)
         for note in notes:
             self.events.post(about, note)
+
+    def _count_outcome(self, record: Record) -> None:
+        status, agent = record.status, self.world.agent_of(record.session)
+        if agent and status.template:
+            failed = status.phase is Phase.FAILED
+            self.world.outcomes[agent.key].add(status.template, failed)
 
     async def _clean_up_after(self, key: Key) -> Outcome:
         """Delete the pods of a session that is gone; the API server is asked, not the cache."""

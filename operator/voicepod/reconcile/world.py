@@ -12,7 +12,9 @@ from voicepod.api.agent import VoiceAgentSpec
 from voicepod.api.session import VoiceSessionStatus
 from voicepod.assignment.messages import PodStatus
 from voicepod.livekit.rooms import Room
+from voicepod.reconcile.demand import Demand
 from voicepod.reconcile.objects import Agent, Key, Pod, Problem, Session
+from voicepod.reconcile.templates import Outcomes
 
 
 @dataclass(slots=True)
@@ -46,6 +48,10 @@ class World:
     agents: dict[Key, Agent] = field(default_factory=dict)
     records: dict[Key, Record] = field(default_factory=dict)
     pods: dict[Key, Pod] = field(default_factory=dict)
+    demands: dict[Key, Demand] = field(default_factory=dict)
+    """By VoiceAgent."""
+    outcomes: dict[Key, Outcomes] = field(default_factory=dict)
+    """By VoiceAgent."""
     claiming: set[str] = field(default_factory=set)
     """Uids of warm pods that a session is about to claim: nobody else shall try them."""
     _pods_of: dict[Key, dict[Key, Pod]] = field(default_factory=dict)
@@ -59,10 +65,15 @@ class World:
         known = self.agents.get(agent.key)
         if known is None or known.version <= agent.version:
             self.agents[agent.key] = agent
+            if known is None or known.uid != agent.uid:
+                self.demands[agent.key] = Demand.from_status(agent.status)
+                self.outcomes[agent.key] = Outcomes()
 
     def drop_agent(self, key: Key) -> None:
         """Forget a VoiceAgent."""
         self.agents.pop(key, None)
+        self.demands.pop(key, None)
+        self.outcomes.pop(key, None)
 
     def put_session(self, session: Session) -> None:
         """Take over a VoiceSession; a touched annotation makes what is known of its room stale."""
@@ -94,6 +105,8 @@ class World:
                 self._unlist(known)
             self.pods[pod.key] = pod
             self._list(pod)
+            if pod.session is None and pod.ready_since and not (known and known.ready):
+                self._refilled(pod, pod.ready_since)
             if pod.session and pod.finished and not (known and known.finished):
                 self._doubt_room(pod.session)
 
@@ -109,6 +122,10 @@ class World:
     def _index(self, pod: Pod) -> tuple[dict[Key, dict[Key, Pod]], Key]:
         """Return where a pod is found by whom it belongs to."""
         return (self._pods_of, pod.session) if pod.session else (self._idle_of, pod.agent)
+
+    def _refilled(self, pod: Pod, ready: datetime) -> None:
+        if demand := self.demands.get(pod.agent):
+            demand.refilled((ready - pod.created).total_seconds())
 
     def _list(self, pod: Pod) -> None:
         index, key = self._index(pod)

@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voicepod.builders.pod import Owner, PodKeys, Sidecar, build_pod
+from voicepod.builders.pod import Owner, PodKeys, Sidecar, Template, build_pod
 
 pytestmark = pytest.mark.unit
 
@@ -87,7 +87,7 @@ def templates(draw: st.DrawFn) -> dict[str, Any]:
 
 
 def built(template: dict[str, Any], generation: int = 1, grace: float = 10) -> dict[str, Any]:
-    return build_pod(template, OWNER, generation, grace, SIDECAR, KEYS)
+    return build_pod(Template(template, "hash"), OWNER, generation, grace, SIDECAR, KEYS)
 
 
 def agent_of(pod: dict[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from hypothesis import given
 
 from tests.support.fake_kube import merged
 from tests.unit.builders.test_pod import KEYS, OWNER, RICH, SIDECAR, SMALL, built, templates
-from voicepod.builders.pod import PodKeys, Sidecar
+from voicepod.builders.pod import PodKeys, Sidecar, Template
 from voicepod.builders.warm import WarmOwner, build_warm_pod, claim_patch, template_hash
 
 pytestmark = pytest.mark.unit
@@ -19,8 +19,9 @@ NOON = datetime(2026, 1, 1, 12, 0, 0, 250000, tzinfo=UTC)
 HASH = "voicepod.dev/template-hash"
 
 
-def warm(template: dict[str, Any]) -> dict[str, Any]:
-    return build_warm_pod(template, DESK, 10, SIDECAR, KEYS)
+def warm(template: dict[str, Any], owner: WarmOwner = DESK, keys: PodKeys = KEYS) -> dict[str, Any]:
+    hashed = Template(template, template_hash(template, 10, SIDECAR))
+    return build_warm_pod(hashed, owner, 10, SIDECAR, keys)
 
 
 @given(templates())
@@ -56,14 +57,14 @@ def test_a_waiting_pod_may_be_evicted_whatever_the_template_says() -> None:
 
 def test_the_name_of_the_longest_agent_leaves_room_for_what_is_generated() -> None:
     owner = WarmOwner("voice", "d" * 63, "desk-uid")
-    metadata = build_warm_pod(SMALL, owner, 10, SIDECAR, KEYS)["metadata"]
+    metadata = warm(SMALL, owner)["metadata"]
 
     assert len(metadata["generateName"]) + 5 == 63
 
 
 @given(templates())
 def test_the_hash_is_the_templates_and_no_pods(template: dict[str, Any]) -> None:
-    other = build_warm_pod(template, DESK, 10, SIDECAR, PodKeys("other", "keys"))
+    other = warm(template, keys=PodKeys("other", "keys"))
 
     assert warm(template)["metadata"]["annotations"][HASH] == template_hash(template, 10, SIDECAR)
     assert other["metadata"]["annotations"][HASH] == template_hash(template, 10, SIDECAR)
@@ -93,6 +94,7 @@ def test_the_hash_changes_with_everything_that_a_pod_is_made_of() -> None:
 def test_a_claimed_pod_is_what_its_session_would_have_started(template: dict[str, Any]) -> None:
     claimed = merged(warm(template), claim_patch("pod-uid", 7, OWNER, 1, NOON))["metadata"]
     own = built(template)["metadata"]
+    own["annotations"].pop(HASH)
 
     assert claimed["labels"] == own["labels"]
     assert claimed["ownerReferences"] == own["ownerReferences"]

@@ -70,6 +70,7 @@ def pod(**changes: Any) -> Pod:
         "ip": "10.0.0.1",
         "node": "node-1",
         "ready": False,
+        "ready_since": None,
         "deleting": False,
         "finished": False,
         "problem": None if changes.get("ready") else STARTING,

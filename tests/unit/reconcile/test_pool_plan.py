@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.unit.reconcile.scenes import at, pod
 from voicepod.api.agent import Pool
 from voicepod.reconcile.objects import Pod
-from voicepod.reconcile.pool import Plan, plan
+from voicepod.reconcile.pool_plan import Plan, plan
 
 pytestmark = pytest.mark.unit
 
@@ -51,6 +51,15 @@ pools = st.tuples(st.integers(0, 12), st.integers(0, 6)).map(
 )
 
 
+def planned(pods: list[Pod], pool: Pool) -> Plan:
+    """The plan for a pool whose pods are all to be of the template ``new``."""
+    return plan(pods, {"new": pool.min}, pool.most)
+
+
+def made(count: int) -> Plan:
+    return Plan({"new": count})
+
+
 def alive(pods: list[Pod]) -> list[Pod]:
     return [one for one in pods if not one.finished and not one.deleting]
 
@@ -61,9 +70,10 @@ def left(pods: list[Pod], todo: Plan) -> list[Pod]:
 
 @given(some_pods(), pools)
 def test_there_are_never_more_than_max(pods: list[Pod], pool: Pool) -> None:
-    todo = plan(pods, pool, "new")
+    todo = planned(pods, pool)
 
-    assert todo.create == 0 or len(pods) + todo.create <= pool.most
+    created = sum(todo.create.values())
+    assert created == 0 or len(pods) + created <= pool.most
     assert len(left(pods, todo)) <= pool.most
 
 
@@ -71,13 +81,13 @@ def test_there_are_never_more_than_max(pods: list[Pod], pool: Pool) -> None:
 def test_a_pool_with_pods_that_are_ready_is_never_emptied(pods: list[Pod], pool: Pool) -> None:
     assume(pool.min > 0 and any(one.ready for one in alive(pods)))
 
-    assert any(one.ready for one in left(pods, plan(pods, pool, "new")))
+    assert any(one.ready for one in left(pods, planned(pods, pool)))
 
 
 @given(some_pods(), pools)
 def test_an_old_pod_that_is_ready_goes_only_when_enough_are(pods: list[Pod], pool: Pool) -> None:
     assume(pool.most > pool.min)
-    todo = plan(pods, pool, "new")
+    todo = planned(pods, pool)
 
     if any(one.ready and one.template_hash == "old" and not one.finished for one in todo.delete):
         assert sum(one.ready for one in left(pods, todo)) >= pool.min
@@ -85,7 +95,7 @@ def test_an_old_pod_that_is_ready_goes_only_when_enough_are(pods: list[Pod], poo
 
 @given(some_pods(), pools)
 def test_each_pod_is_deleted_once_and_none_that_goes_already(pods: list[Pod], pool: Pool) -> None:
-    gone = plan(pods, pool, "new").delete
+    gone = planned(pods, pool).delete
 
     assert len({one.uid for one in gone}) == len(gone)
     assert not any(one.deleting for one in gone)
@@ -103,13 +113,14 @@ def test_every_pool_comes_to_rest_full_of_new_pods_and_on_its_way_keeps_its_boun
     was_ready = any(one.ready for one in pods)
     number = 100
     for _ in range(100):
-        todo = plan(pods, pool, "new")
+        todo = planned(pods, pool)
         if todo == Plan() and all(one.ready for one in pods):
             break
-        made = [warm(number + n, ready=False) for n in range(todo.create)]
-        number += todo.create
-        pods = [replace(one, ready=True) for one in left(pods, todo)] + made
-        assert len(pods) <= max(pool.most, len(pods) - todo.create)
+        created = sum(todo.create.values())
+        fresh = [warm(number + n, ready=False) for n in range(created)]
+        number += created
+        pods = [replace(one, ready=True) for one in left(pods, todo)] + fresh
+        assert len(pods) <= max(pool.most, len(pods) - created)
         assert pool.min == 0 or not was_ready or any(one.ready for one in pods)
         was_ready = was_ready or any(one.ready for one in pods)
 
@@ -118,46 +129,58 @@ def test_every_pool_comes_to_rest_full_of_new_pods_and_on_its_way_keeps_its_boun
 
 
 def test_an_empty_pool_is_filled_at_once() -> None:
-    assert plan([], Pool(min=7, max=9), "new") == Plan(7)
+    assert planned([], Pool(min=7, max=9)) == made(7)
 
 
 def test_no_pool_is_wanted_where_none_is_said() -> None:
-    assert plan([], Pool(), "new") == Plan()
+    assert planned([], Pool()) == Plan()
 
 
 def test_pods_that_are_starting_or_going_count_for_max() -> None:
     pods = [warm(1, ready=False), warm(2, deleting=True)]
 
-    assert plan(pods, Pool(min=3, max=3), "new").create == 1
+    assert planned(pods, Pool(min=3, max=3)).create == {"new": 1}
 
 
 def test_a_lowered_min_takes_those_first_that_are_not_ready_and_then_the_newest() -> None:
     pods = [warm(1), warm(2, ready=False), warm(3), warm(4)]
 
-    assert plan(pods, Pool(min=2, max=4), "new").delete == (pods[1], pods[3])
+    assert planned(pods, Pool(min=2, max=4)).delete == (pods[1], pods[3])
 
 
 def test_a_quarter_of_the_pool_is_made_anew_before_an_old_pod_goes() -> None:
     old = [warm(number, "old") for number in range(8)]
     pool = Pool(min=8, max=20)
-    assert plan(old, pool, "new") == Plan(2)
+    assert planned(old, pool) == made(2)
 
     starting = [warm(8, ready=False), warm(9, ready=False)]
-    assert plan(old + starting, pool, "new") == Plan()
+    assert planned(old + starting, pool) == Plan()
 
     ready = [warm(8), warm(9, ready=False)]
-    assert plan(old + ready, pool, "new") == Plan(0, (old[7],))
+    assert planned(old + ready, pool) == Plan({}, (old[7],))
+
+
+def test_a_canary_gets_its_pods_first_and_then_one_of_the_others_goes_for_each() -> None:
+    stable = [warm(number, "stable") for number in range(4)]
+    shares = {"stable": 3, "canary": 1}
+    assert plan(stable, shares, 8) == Plan({"canary": 1})
+    assert plan(stable, shares, 4) == Plan({}, (stable[3],))
+
+    tried = warm(4, "canary")
+    assert plan([*stable, tried], shares, 8) == Plan({}, (stable[3],))
+    assert plan([*stable[:3], tried], shares, 8) == Plan()
+    assert plan([tried], shares, 8) == Plan({"stable": 3})
 
 
 def test_old_pods_that_are_not_ready_help_nobody() -> None:
     pods = [warm(1, "old"), warm(2, "old", ready=False)]
 
-    assert plan(pods, Pool(min=2, max=4), "new").delete == (pods[1],)
+    assert planned(pods, Pool(min=2, max=4)).delete == (pods[1],)
 
 
 def test_a_pool_without_room_gives_a_quarter_up_first_but_never_its_last() -> None:
     old = [warm(number, "old") for number in range(4)]
-    assert plan(old, Pool(min=4, max=4), "new") == Plan(0, (old[3],))
-    assert plan(old[:3], Pool(min=4, max=4), "new") == Plan(1)
+    assert planned(old, Pool(min=4, max=4)) == Plan({}, (old[3],))
+    assert planned(old[:3], Pool(min=4, max=4)) == made(1)
 
-    assert plan(old[:1], Pool(min=1, max=1), "new") == Plan()
+    assert planned(old[:1], Pool(min=1, max=1)) == Plan()

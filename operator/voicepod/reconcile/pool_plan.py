@@ -1,0 +1,70 @@
+"""What a pool lacks, and what it has too much of. Pure."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from voicepod.reconcile.objects import Pod
+
+# Pods that are in excess are replaced a quarter of the pool at a time: enough to be done after four
+# starts, few enough for a template that does not work to cost little.
+_BATCH: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do about a pool."""
+
+    create: Mapping[str, int] = field(default_factory=dict)
+    """How many pods to make, by the hash of their template."""
+    delete: tuple[Pod, ...] = ()
+
+
+def plan(pods: list[Pod], shares: Mapping[str, int], most: int) -> Plan:
+    """Return what makes ``pods``, all that wait for a VoiceAgent, into the pool.
+
+    ``shares`` says how many should wait, by the hash of their template. There are never more than
+    ``most``, whatever state they are in. While pods are in excess, be it of an older template or
+    of one whose share has shrunk, up to a quarter more than wanted are there: one that is ready
+    goes as soon as another is ready in its place. A pool without room for that gives up a quarter
+    of them first, but never the last that is ready.
+    """
+    alive = [pod for pod in pods if not pod.finished and not pod.deleting]
+    excess = _excess(alive, shares)
+    wanted = sum(shares.values())
+    batch = max(1, wanted // _BATCH)
+
+    ready = sum(pod.ready for pod in alive)
+    enough = wanted if most > wanted else min(wanted, max(1, wanted - batch))
+    going = [pod for pod in excess if not pod.ready]
+    going += [pod for pod in excess if pod.ready][: max(0, ready - enough)]
+
+    broken = [pod for pod in pods if pod.finished and not pod.deleting]
+    room = min(wanted + min(batch, len(excess)) - len(alive), most - len(pods))
+    return Plan(_lacking(alive, shares, room), (*broken, *going))
+
+
+def _excess(alive: list[Pod], shares: Mapping[str, int]) -> list[Pod]:
+    """Return the pods beyond their template's share, those that should go first at the front."""
+    left = Counter(shares)
+    excess = []
+    for pod in sorted(alive, key=lambda pod: (not pod.ready, pod.created, pod.key)):
+        if left[pod.template_hash] > 0:
+            left[pod.template_hash] -= 1
+        else:
+            excess.append(pod)
+    return excess[::-1]
+
+
+def _lacking(alive: list[Pod], shares: Mapping[str, int], room: int) -> dict[str, int]:
+    """Return how many pods to make of each template, ``room`` at the most."""
+    there = Counter(pod.template_hash for pod in alive)
+    lacking = {}
+    # The smallest share first: a canary is there to be tried.
+    for template, share in sorted(shares.items(), key=lambda item: (item[1], item[0])):
+        missing = min(share - there[template], room)
+        if missing > 0:
+            lacking[template] = missing
+            room -= missing
+    return lacking
