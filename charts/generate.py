@@ -1,4 +1,4 @@
-"""Writes what is generated in the chart: ``values.schema.json``, and its copy of the CRDs.
+"""Writes what is generated in the chart: ``values.schema.json``, the dashboard, a copy of the CRDs.
 
 The schema comes from ``values.yaml`` alone, so that no option is described in two places: the
 comment above a key is its description, the default gives the type, and a comment line
@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import yaml
 
+from charts.dashboard import dashboard
 from voicepod.api.crd import write_crds
 
 CHART: Final = Path(__file__).parent / "voicepod"
@@ -79,12 +80,14 @@ def _comment(lines: list[str], above: int) -> tuple[str, dict[str, Any]]:
 
 
 def main() -> None:
-    """Write the schema and the CRDs into the chart."""
-    schema = values_schema((CHART / "values.yaml").read_text())
-    (CHART / "values.schema.json").write_text(
-        json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
-    )
+    """Write the schema, the dashboard and the CRDs into the chart."""
+    _write("values.schema.json", values_schema((CHART / "values.yaml").read_text()))
+    _write("files/dashboard.json", dashboard())
     write_crds(CHART / "files" / "crds")
+
+
+def _write(name: str, content: dict[str, Any]) -> None:
+    (CHART / name).write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ async def run() -> None:
     settings = OperatorSettings()
     logs.configure(settings.log_level)
     world, queue = World(), Queue()
-    metrics = Metrics(world, _now)
+    metrics = Metrics(world)
     registry = metrics.registry
     intake, ready = Intake(world, queue, metrics), asyncio.Event()
     async with (

@@ -66,7 +66,7 @@ class Stage:
     def start_operator(self) -> None:
         """Make an operator that knows nothing."""
         self.world, self.queue = World(), Queue()
-        self.metrics = Metrics(self.world, clock)
+        self.metrics = Metrics(self.world)
         self.intake = Intake(self.world, self.queue, self.metrics)
         credentials = CredentialStore(self.kube, now)
         sidecar = Sidecar("voicepod/operator", "http://operator", "public-key")

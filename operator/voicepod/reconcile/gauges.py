@@ -7,6 +7,7 @@ change meanwhile is copied in one step before it is counted.
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -71,45 +72,38 @@ class Gauges(Collector):
         return family
 
     def _pools(self, agents: Sequence[Agent]) -> Iterator[Metric]:
+        gauge = partial(GaugeMetricFamily, labels=AGENT)
         pods = GaugeMetricFamily(
             "voicepod_pool_pods",
-            "Pods that wait for a session: warm, or on their way to be.",
+            "Pods that wait for a session (warm), or are on their way to it (warming).",
             labels=(*AGENT, "state"),
         )
-        least = GaugeMetricFamily(
-            "voicepod_pool_min_pods", "pool.min of a VoiceAgent.", labels=AGENT
+        least = gauge("voicepod_pool_min_pods", "pool.min of a VoiceAgent.")
+        most = gauge(
+            "voicepod_pool_max_pods", "pool.max of a VoiceAgent, or what it is when not set."
         )
-        most = GaugeMetricFamily(
-            "voicepod_pool_max_pods", "How many pods may wait at most.", labels=AGENT
+        wanted = gauge(
+            "voicepod_pool_wanted_pods", "Pods that should wait, by arrivals and refill time."
         )
-        wanted = GaugeMetricFamily(
-            "voicepod_pool_wanted_pods",
-            "Pods that should wait, by arrivals and refill time.",
-            labels=AGENT,
+        arrivals = gauge(
+            "voicepod_pool_arrivals_per_minute", "Calls a minute, as the pool is sized by them."
         )
-        arrivals = GaugeMetricFamily(
-            "voicepod_pool_arrivals_per_minute",
-            "Calls a minute, as the pool is sized by them.",
-            labels=AGENT,
-        )
-        refill = GaugeMetricFamily(
+        refill = gauge(
             "voicepod_pool_refill_p95_seconds",
             "The 95th percentile of the last refill times, as the pool is sized by it.",
-            labels=AGENT,
         )
         for agent in agents:
-            wanted.add_metric(agent.key, agent.status.wanted)
-            arrivals.add_metric(agent.key, agent.status.arrivals_per_minute)
-            if agent.status.refill_seconds is not None:
-                refill.add_metric(agent.key, agent.status.refill_seconds)
+            key, pool, status = agent.key, agent.spec.pool, agent.status
             idle = [
-                pod
-                for pod in self.world.idle_pods(agent.key)
-                if not pod.deleting and not pod.finished
+                pod for pod in self.world.idle_pods(key) if not pod.deleting and not pod.finished
             ]
             states = Counter("warm" if pod.ready else "warming" for pod in idle)
             for state in ("warm", "warming"):
-                pods.add_metric((*agent.key, state), states[state])
-            least.add_metric(agent.key, agent.spec.pool.min)
-            most.add_metric(agent.key, agent.spec.pool.most)
+                pods.add_metric((*key, state), states[state])
+            least.add_metric(key, pool.min)
+            most.add_metric(key, pool.most)
+            wanted.add_metric(key, status.wanted)
+            arrivals.add_metric(key, status.arrivals_per_minute)
+            if status.refill_seconds is not None:
+                refill.add_metric(key, status.refill_seconds)
         yield from (pods, least, most, wanted, arrivals, refill)

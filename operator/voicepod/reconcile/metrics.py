@@ -5,9 +5,7 @@ a room, a session, a pod, or anything else that a caller can choose. Only VoiceA
 have series of their own: what happens to the sessions of others is counted without a name.
 """
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager
-from datetime import datetime
 from functools import partial
 from typing import Final
 
@@ -36,8 +34,12 @@ _REFILL: Final = (1, 2, 3, 5, 7, 10, 15, 20, 30, 45, 60, 90, 120, 300)
 # In seconds: from a look at the cache to an agent that hesitates to take its job.
 _WORK: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30)
 
-AGENT: Final = ("namespace", "agent")
-"""The labels of what belongs to a VoiceAgent."""
+AGENT: Final = ("agent_namespace", "agent")
+"""The labels of what belongs to a VoiceAgent.
+
+Not ``namespace``: Prometheus gives it to every series of a target, for where the target is, and
+renames ours.
+"""
 
 NOBODY: Final = ("", "")
 """Their values for sessions whose VoiceAgent is not there; Prometheus takes them for no labels."""
@@ -54,9 +56,8 @@ _STEPS: Final = (
 class Metrics:
     """The operator's metrics, in a registry of their own."""
 
-    def __init__(self, world: World, clock: Callable[[], datetime]) -> None:
+    def __init__(self, world: World) -> None:
         self._world = world
-        self._clock = clock
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
@@ -66,17 +67,17 @@ class Metrics:
         self._received = counter("voicepod_sessions_received", "Sessions that were made.", AGENT)
         self._ended = counter(
             "voicepod_sessions_ended",
-            "Sessions that are over, by phase and reason.",
+            "Sessions that are over, by phase (Ended or Failed) and reason.",
             (*AGENT, "phase", "reason"),
         )
         self._pod_seconds = counter(
             "voicepod_session_pod_seconds",
-            "How long sessions that are over had a pod.",
+            "How long sessions had their pods, counted when they are over.",
             AGENT,
         )
         self._problems = counter(
             "voicepod_session_problems",
-            "What kept a session from going on for a while, by reason.",
+            "Each time that something began to keep a session from going on, by reason.",
             (*AGENT, "reason"),
         )
         self._step = histogram(
@@ -99,7 +100,7 @@ class Metrics:
         )
         self._claims_lost = counter(
             "voicepod_pool_claims_lost",
-            "Claims of a warm pod that had just changed or gone; the next one was tried.",
+            "Claims of a warm pod that had just changed or was gone; the next one was tried.",
             AGENT,
         )
         self._refill = histogram(
@@ -110,18 +111,18 @@ class Metrics:
         )
         self._pool_problems = counter(
             "voicepod_pool_problems",
-            "What kept a pod of the pool from being ready, by reason.",
+            "Each time that something kept a warm pod from coming up, by reason.",
             (*AGENT, "reason"),
         )
         self._work = histogram(
             "voicepod_reconcile_seconds",
-            "How long a look at one object and what it led to took, by kind of object.",
+            "Work on one object: a look at it, and all that this led to.",
             ("kind",),
             buckets=_WORK,
         )
         self._retries = counter(
             "voicepod_reconcile_retries",
-            "How often an object has to be looked at again because something failed, by kind.",
+            "Objects that had to be looked at again because something failed.",
             ("kind",),
         )
         self._of_agents = (
@@ -183,8 +184,8 @@ class Metrics:
         if pod.session or pod.deleting:
             return
         names = self._names(pod.agent)
-        if pod.ready and known and not known.ready:
-            seconds = (self._clock() - pod.created).total_seconds()
+        if pod.ready_since and known and not known.ready:
+            seconds = (pod.ready_since - pod.created).total_seconds()
             self._refill.labels(*names).observe(max(0.0, seconds))
         reason = _problem(pod)
         if reason and reason != _problem(known):

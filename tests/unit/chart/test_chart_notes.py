@@ -79,3 +79,13 @@ def test_a_cluster_wide_installation_is_told_that_agent_pods_are_not_closed(char
     assert warning in notes(chart)
     assert warning not in notes(chart, watchNamespaces=["voice"])
     assert warning not in notes(chart, networkPolicy={"enabled": False})
+
+
+def test_whoever_has_prometheus_scrape_is_told_that_no_policy_lets_it(chart: Path) -> None:
+    warning = "name it in networkPolicy.metricsFrom"
+    scraped = {"serviceMonitor": {"enabled": True}}
+    assert warning not in notes(chart)
+    assert warning in notes(chart, metrics=scraped)
+    named: Object = {"metricsFrom": [{"namespaceSelector": {}}]}
+    assert warning not in notes(chart, metrics=scraped, networkPolicy=named)
+    assert warning not in notes(chart, metrics=scraped, networkPolicy={"enabled": False})

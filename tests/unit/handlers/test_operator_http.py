@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from tests.support.operator_stage import clock
 from tests.unit.handlers.test_intake import CALL, session
 from tests.unit.reconcile import pods
 from voicepod.handlers.http import create_app
@@ -38,7 +37,7 @@ def world() -> World:
 
 @pytest.fixture
 async def client(world: World, probe: Probe) -> AsyncIterator[Client]:
-    metrics = Metrics(world, clock)
+    metrics = Metrics(world)
     intake = Intake(world, Queue(), metrics)
     intake.session(session(), deleted=False)
     intake.pod(pods.RUNS, deleted=False)

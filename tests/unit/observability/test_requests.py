@@ -56,11 +56,13 @@ async def test_requests_to_the_api_server_are_timed_by_verb_resource_and_status(
         with pytest.raises(NotFound):
             await kube.get(SECRETS, "voice", "other")
         await kube.list_all(VOICE_SESSIONS, None)
+        await kube.create(EVENTS, "voice", {"metadata": {"name": "e"}}, dry_run=True)
 
     assert counted(registry) == {
         ("get", "secrets", "200"): 1,
         ("get", "secrets", "404"): 1,
         ("list", "voicesessions", "200"): 1,
+        ("dry-run", "events", "200"): 1,
     }
 
 
