@@ -1,4 +1,4 @@
-"""The operator's HTTP port: hints of the sidecars, probes, metrics."""
+"""The operator's HTTP port: hints of sidecars and gateways, probes, metrics."""
 
 import asyncio
 import json
@@ -20,17 +20,19 @@ def create_app(
     """Return the application; ``ready`` tells whether the operator knows what there is."""
 
     async def hint(request: web.Request) -> web.Response:
-        # Whoever sends a hint makes the operator ask a pod it knows, and nothing else: what is
-        # true comes from the pod's own answer. So a hint needs no signature.
+        # Whoever sends a hint makes the operator ask a pod it knows, or LiveKit about the room of a
+        # session it knows, and nothing else. So a hint needs no signature.
         try:
             body = json.loads(await request.read())
-            pod = str(body["namespace"]), str(body["pod"])
-        except (ValueError, KeyError, TypeError):
+            (kind,) = body.keys() & {"pod", "session"}
+            key = str(body["namespace"]), str(body[kind])
+        except (ValueError, KeyError, TypeError, AttributeError):
             raise web.HTTPBadRequest(
-                text="a hint is an object with 'namespace' and 'pod'"
+                text="a hint is an object with 'namespace', and 'pod' or 'session'"
             ) from None
-        if not intake.hint(pod):
-            raise web.HTTPNotFound(text="no session has this pod")
+        taken = intake.hint(key) if kind == "pod" else intake.room_hint(key)
+        if not taken:
+            raise web.HTTPNotFound(text=f"no session that goes on has this {kind}")
         return web.Response(status=202)
 
     async def healthz(_: web.Request) -> web.Response:

@@ -126,6 +126,18 @@ class Intake:
         self.queue.add(Item("session", record.session.key))
         return True
 
+    def room_hint(self, session: Key) -> bool:
+        """Have LiveKit asked about a session's room; False when the session does not go on.
+
+        From the moment on that its end is decided, a caller who comes back needs another one.
+        """
+        record = self.world.records.get(session)
+        if record is None or record.status.end_reason or record.status.phase.finished:
+            return False
+        record.room_stale = True
+        self.queue.add(Item("session", session))
+        return True
+
     async def fill(self, kube: Kube, namespaces: Collection[str]) -> None:
         """List everything, and forget what was known before and is not there any more.
 

@@ -242,6 +242,19 @@ async def test_a_hint_makes_what_is_known_of_the_pod_stale() -> None:
 
 
 @in_hours
+async def test_a_hint_about_a_room_has_it_looked_at() -> None:
+    desk = Desk()
+    assert not desk.intake.room_hint(CALL)
+    desk.intake.session(session(), deleted=False)
+    await desk.enqueued()
+
+    assert desk.intake.room_hint(CALL)
+
+    assert desk.world.records[CALL].room_stale
+    assert await desk.enqueued() == [Item("session", CALL)]
+
+
+@in_hours
 async def test_a_hint_of_a_pod_that_nobody_knows_is_nothing() -> None:
     desk = Desk()
     assert not desk.intake.hint(POD)

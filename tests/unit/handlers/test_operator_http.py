@@ -8,6 +8,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from tests.unit.handlers.test_intake import CALL, session
 from tests.unit.reconcile import pods
+from voicepod.api.conditions import Reason
 from voicepod.handlers.http import create_app
 from voicepod.handlers.intake import Intake
 from voicepod.reconcile.loop import Queue
@@ -61,14 +62,42 @@ async def test_a_hint_of_a_pod_that_nobody_knows_is_not_found(client: Client, wo
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"{", b"[]", b"null", b'"call-1"', b'{"pod": "call-1"}', b"\xff"]
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'"call-1"',
+        b'{"pod": "call-1"}',
+        b"\xff",
+        b'{"namespace": "voice"}',
+    ],
 )
 async def test_what_is_no_hint_is_refused(client: Client, world: World, body: bytes) -> None:
     answer = await client.post("/hint", data=body)
 
     assert answer.status == 400
-    assert "'namespace' and 'pod'" in await answer.text()
+    assert "'namespace', and 'pod' or 'session'" in await answer.text()
     assert not world.records[CALL].call_stale
+
+
+async def test_a_hint_about_a_room_is_taken(client: Client, world: World) -> None:
+    answer = await client.post("/hint", json={"namespace": "voice", "session": "call"})
+
+    assert answer.status == 202
+    assert world.records[CALL].room_stale
+
+
+async def test_a_hint_about_a_session_whose_end_is_decided_is_not_taken(
+    client: Client, world: World
+) -> None:
+    world.records[CALL].status.end_reason = Reason.CALLER_LEFT
+
+    answer = await client.post("/hint", json={"namespace": "voice", "session": "call"})
+
+    assert answer.status == 404
+    assert not world.records[CALL].room_stale
 
 
 async def test_a_hint_that_is_too_long_is_refused(client: Client) -> None:
