@@ -181,10 +181,10 @@ class Metrics:
 
     def pod(self, known: Pod | None, pod: Pod) -> None:
         """Count what has become of a pod that waits for a session; ``known`` is as it was."""
-        if pod.session or pod.deleting:
+        if known is None or pod.session or pod.deleting:
             return
         names = self._names(pod.agent)
-        if pod.ready_since and known and not known.ready:
+        if pod.ready_since and not known.ready:
             seconds = (pod.ready_since - pod.created).total_seconds()
             self._refill.labels(*names).observe(max(0.0, seconds))
         reason = _problem(pod)
@@ -208,8 +208,6 @@ class Metrics:
         return agent if agent in self._world.agents else NOBODY
 
 
-def _problem(pod: Pod | None) -> Reason | None:
+def _problem(pod: Pod) -> Reason | None:
     """Return what keeps a pod from being ready, unless every pod goes through it."""
-    if pod is None or pod.problem is None or pod.problem.reason in USUAL:
-        return None
-    return pod.problem.reason
+    return pod.problem.reason if pod.problem and pod.problem.reason not in USUAL else None

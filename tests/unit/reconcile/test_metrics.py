@@ -158,6 +158,10 @@ async def test_a_pod_that_does_not_come_up_is_counted_by_its_reason() -> None:
 
         assert value(stage, "pool_problems_total", reason="ImagePullFailed") == 1
         assert value(stage, "pool_problems_total", reason="PodStarting") is None
+        # One that is restarted has counted it before.
+        await stage.restart_operator()
+        stage.kubelet(pods.PULLING["status"], name)
+        assert value(stage, "pool_problems_total", reason="ImagePullFailed") is None
 
 
 @in_hours
