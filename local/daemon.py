@@ -39,6 +39,11 @@ def start(program: str, *arguments: str) -> None:
     executable = shutil.which(program, path=path)
     if executable is None:
         raise LocalError(f"{program} is not on the PATH ({path})")
+    # What this process inherited may be a lock that its parent lets go when it ends.
+    for descriptor in map(int, os.listdir("/proc/self/fd")):
+        if descriptor > 2:
+            with contextlib.suppress(OSError):  # The one that listed them is closed by now.
+                os.set_inheritable(descriptor, False)
     # Not subprocess.Popen: that warns when its owner goes and the process stays, which is the
     # point here.
     pid = os.posix_spawn(

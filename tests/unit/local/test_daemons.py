@@ -37,6 +37,18 @@ def test_a_stopped_process_is_gone_and_may_be_started_again() -> None:
     assert daemon.alive("sleep")
 
 
+def test_what_this_process_inherited_is_not_handed_on() -> None:
+    inherited, other_end = os.pipe()
+    os.set_inheritable(inherited, True)
+    daemon.start("sleep", "60")
+    pid = json.loads((daemon.RUN / "sleep.json").read_text())["pid"]
+    held = {os.readlink(path) for path in Path(f"/proc/{pid}/fd").iterdir()}
+    pipe = os.readlink(f"/proc/self/fd/{inherited}")
+    os.close(inherited)
+    os.close(other_end)
+    assert pipe not in held
+
+
 def test_one_that_ignores_sigterm_is_killed() -> None:
     daemon.start("sh", "-c", "trap '' TERM; echo ready; while :; do sleep 1; done")
     daemon.wait("shell", lambda: "ready" in daemon.log("sh").read_text(), ["sh"], seconds=10)
