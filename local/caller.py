@@ -68,6 +68,8 @@ class Caller:
         """When the join began."""
         self.joined = 0.0
         """When the room let the caller in."""
+        self.agent_published = 0.0
+        """When an agent's audio track was first announced."""
         self.agent_tracks: list[float] = []
         """When an agent's audio track was there to be heard; a replaced agent adds one more."""
         self.transcript: list[Line] = []
@@ -158,16 +160,29 @@ class Caller:
         give_up = time.monotonic() + _JOIN_PATIENCE
         while True:
             room = self._room = rtc.Room()
+            room.on("track_published", self._on_published)
             room.on("track_subscribed", self._on_track)
             room.on("disconnected", self._on_disconnected)
             room.register_text_stream_handler("lk.transcription", self._on_transcription)
             try:
-                return await room.connect(self._url, self._token)
+                await room.connect(self._url, self._token)
             except rtc.ConnectError as error:
                 # A token that is refused is refused the next time, too.
                 if "401" in error.message or time.monotonic() > give_up:
                     raise
                 await asyncio.sleep(_JOIN_RETRY)
+            else:
+                # Of those who were there before the caller no event tells.
+                for participant in room.remote_participants.values():
+                    for publication in participant.track_publications.values():
+                        self._on_published(publication, participant)
+                return
+
+    def _on_published(
+        self, publication: rtc.RemoteTrackPublication, participant: rtc.RemoteParticipant
+    ) -> None:
+        if _is_agents_audio(publication, participant):
+            self.agent_published = self.agent_published or time.time()
 
     def _on_track(
         self,
@@ -175,8 +190,7 @@ class Caller:
         publication: rtc.RemoteTrackPublication,
         participant: rtc.RemoteParticipant,
     ) -> None:
-        agent = participant.kind == rtc.ParticipantKind.PARTICIPANT_KIND_AGENT
-        if agent and track.kind == rtc.TrackKind.KIND_AUDIO:
+        if _is_agents_audio(publication, participant):
             self.agent_tracks.append(time.time())
             self._news.set()
             self._spawn(self._listen(track))
@@ -223,3 +237,10 @@ class Caller:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _is_agents_audio(
+    publication: rtc.RemoteTrackPublication, participant: rtc.RemoteParticipant
+) -> bool:
+    agent = participant.kind == rtc.ParticipantKind.PARTICIPANT_KIND_AGENT
+    return agent and publication.kind == rtc.TrackKind.KIND_AUDIO

@@ -69,7 +69,7 @@ def find() -> Cluster:
         kubeconfig=KUBECONFIG,
         kubectl=BIN / "kubectl",
         helm=BIN / "helm",
-        livekit_url=f"ws://{BRIDGE_IP}:{livekit.PORT}",
+        livekit_url=f"ws://{BRIDGE_IP}:{livekit.PORTS.http}",
         livekit_api_key=keys.api_key,
         livekit_api_secret=keys.api_secret,
         gateway_ip=GATEWAY_IP,

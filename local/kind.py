@@ -51,7 +51,7 @@ def find() -> Cluster:
         kubeconfig=KUBECONFIG,
         kubectl=BIN / "kubectl",
         helm=BIN / "helm",
-        livekit_url=f"ws://{_gateway()[1]}:{livekit.PORT}",
+        livekit_url=f"ws://{_gateway()[1]}:{livekit.PORTS.http}",
         livekit_api_key=keys.api_key,
         livekit_api_secret=keys.api_secret,
         gateway_ip=GATEWAY_IP,

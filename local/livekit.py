@@ -6,15 +6,27 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from local import daemon
 from local.certs import write_secret
 
-PORT = 7880
-
 READY_SECONDS = 30.0
 # It drains on SIGTERM, and lives on while rooms are open: nobody waits for those here.
 GRACE_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Ports:
+    """What a server listens on; servers beside each other share none of it."""
+
+    http: int = 7880
+    rtc_tcp: int = 7881
+    # A range, not one `udp_port`: with that, ICE from pods fails.
+    rtc_udp: tuple[int, int] = (50000, 50200)
+
+
+PORTS = Ports()
 
 
 @dataclass(frozen=True)
@@ -32,31 +44,37 @@ def start(directory: Path, interface: str, address: str, webhook: str) -> Creden
     """
     config = directory / "livekit.json"
     if not config.exists():
-        api_key, api_secret = f"API{secrets.token_hex(6)}", secrets.token_hex(32)
-        content = {
-            "port": PORT,
-            "bind_addresses": [address],
-            "keys": {api_key: api_secret},
-            "webhook": {"api_key": api_key, "urls": [webhook]},
-            "rtc": {
-                "tcp_port": 7881,
-                # A range, not one `udp_port`: with that, ICE from pods fails.
-                "port_range_start": 50000,
-                "port_range_end": 50200,
-                "use_external_ip": False,
-                "node_ip": address,
-                "interfaces": {"includes": [interface]},
-            },
-        }
+        content = configuration(interface, address, PORTS, webhook)
         write_secret(config, json.dumps(content, indent=2).encode())  # JSON is YAML
     daemon.start("livekit-server", f"--config={config}")
     daemon.wait(
         "starting livekit-server",
-        lambda: _answers(f"http://{address}:{PORT}"),
+        lambda: answers(f"http://{address}:{PORTS.http}"),
         needs=("livekit-server",),
         seconds=READY_SECONDS,
     )
     return credentials(directory)
+
+
+def configuration(
+    interface: str, address: str, ports: Ports, webhook: str | None = None
+) -> dict[str, Any]:
+    """Return the configuration of a server, with a new key pair; it posts to no URL or to one."""
+    api_key, api_secret = f"API{secrets.token_hex(6)}", secrets.token_hex(32)
+    return {
+        "port": ports.http,
+        "bind_addresses": [address],
+        "keys": {api_key: api_secret},
+        "webhook": {"api_key": api_key, "urls": [webhook] if webhook else []},
+        "rtc": {
+            "tcp_port": ports.rtc_tcp,
+            "port_range_start": ports.rtc_udp[0],
+            "port_range_end": ports.rtc_udp[1],
+            "use_external_ip": False,
+            "node_ip": address,
+            "interfaces": {"includes": [interface]},
+        },
+    }
 
 
 def credentials(directory: Path) -> Credentials:
@@ -70,7 +88,8 @@ def stop() -> None:
     daemon.stop(["livekit-server"], GRACE_SECONDS)
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
+    """Say whether a server answers at its URL (http://…)."""
     try:
         with urllib.request.urlopen(url, timeout=1):
             return True
