@@ -37,6 +37,10 @@ test: $(VENV)/.installed ## All tests; the cluster they need is brought up first
 test-unit: $(VENV)/.installed ## The tests that need no cluster (but espeak-ng and helm)
 	@$(BIN)/pytest -m unit
 
+.PHONY: bench-join
+bench-join: $(VENV)/.installed ## Time to the agent's audio, by every way to it (N=40 calls each)
+	@$(BIN)/python -m bench.join
+
 .PHONY: check
 check: $(VENV)/.installed ## Format, lint, types, layers, generated files
 	@$(BIN)/ruff format --check .

@@ -1,0 +1,184 @@
+"""The floor: the agent and its sidecar as processes of the host, told directly by the webhook.
+
+Between LiveKit's webhook and the agent there is nothing but the assignment itself: no Kubernetes,
+no session, no choice of a pod.
+"""
+
+import asyncio
+import secrets
+import sys
+import time
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+
+from aiohttp import web
+
+from bench.calls import STEPS_PATIENCE, Way, eventually
+from bench.operated import sidecar_steps
+from bench.processes import running
+from bench.servers import Server
+from local.layout import REPOSITORY
+from voicepod.assignment.client import PodClient
+from voicepod.assignment.errors import PodError
+from voicepod.assignment.messages import (
+    Assignment,
+    PodState,
+    PodStatus,
+    RoomRef,
+    SessionRef,
+    Tokens,
+)
+from voicepod.assignment.ports import AGENT_PORT
+from voicepod.assignment.signing import Signer
+from voicepod.livekit.tokens import join_token, room_token
+from voicepod.livekit.webhooks import parse, verify
+
+_ADDRESS = "127.0.0.1"
+_PORT = 9560
+_OWN_URL = f"http://{_ADDRESS}:{_PORT}"
+
+WEBHOOK = f"{_OWN_URL}/webhook"
+"""Where the floor's LiveKit server posts its events."""
+
+# Seconds for a goodbye that nobody hears: the room is closed.
+_GRACE = 1.0
+
+
+class Bare(Way):
+    """(f): one pair of processes for each call, warm before it."""
+
+    name = "floor"
+    what = "a bare process, told directly"
+    prefix = "bare-"
+
+    def __init__(self, server: Server, pods: PodClient, signer: Signer, logs: Path) -> None:
+        self.server = server
+        self._pods = pods
+        self._public_key = signer.public_key
+        self._logs = logs
+        self._pair = AsyncExitStack()
+        self._uid = ""
+        self._received = 0.0
+        self._assigning: asyncio.Task[None] | None = None
+
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[None]:
+        """Take LiveKit's webhooks, and have an agent ready, while the body runs."""
+        app = web.Application()
+        app.add_routes([web.post("/webhook", self._webhook), web.post("/hint", _no_news)])
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, _ADDRESS, _PORT).start()
+            await self._start()
+            yield
+        finally:
+            await self._stop()
+            await runner.cleanup()
+
+    async def _start(self) -> None:
+        self._uid = str(uuid.uuid4())
+        sidecar = {
+            "PYTHONPATH": str(REPOSITORY / "operator"),
+            "VOICEPOD_POD_NAME": "bare",
+            "VOICEPOD_POD_NAMESPACE": "bench",
+            "VOICEPOD_POD_UID": self._uid,
+            "VOICEPOD_OPERATOR_URL": _OWN_URL,
+            "VOICEPOD_OPERATOR_PUBLIC_KEY": self._public_key,
+            "VOICEPOD_STOP_KEY": secrets.token_hex(16),
+        }
+        # What the image and the operator set in a pod.
+        agent = {
+            "LIVEKIT_URL": f"ws://{_ADDRESS}:{AGENT_PORT}",
+            "LIVEKIT_API_KEY": "voicepod",
+            "LIVEKIT_API_SECRET": secrets.token_hex(32),
+            "NUM_CPUS": "1",
+            "LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE": "0",
+            "PYTHONUNBUFFERED": "1",
+        }
+        for name, argv, env in (
+            ("sidecar", ["-m", "voicepod.sidecar"], sidecar),
+            ("agent", ["agent.py", "start"], agent),
+        ):
+            program = running(
+                *(sys.executable, *argv),
+                log=self._logs / f"bare-{name}.log",
+                env=env,
+                directory=REPOSITORY / "agent-image",
+            )
+            await self._pair.enter_async_context(program)
+
+    async def _stop(self) -> None:
+        if self._assigning:
+            self._assigning.cancel()
+        await self._pair.aclose()
+
+    async def ready(self) -> None:
+        """Wait until the agent has registered with its sidecar."""
+
+        async def warm() -> bool:
+            status = await self._status()
+            return status is not None and status.state is PodState.WARM
+
+        await eventually("the bare agent is warm", warm)
+
+    async def steps(self, room: str) -> Mapping[str, float]:
+        """Return when the webhook came, and what the sidecar noted."""
+
+        async def joined() -> PodStatus | None:
+            status = await self._status()
+            return status if status and status.at.first_audio else None
+
+        status = await eventually("the bare agent is in its room", joined, STEPS_PATIENCE)
+        return {"webhook received": self._received, **sidecar_steps(status)}
+
+    async def over(self, room: str) -> None:
+        """Start the next call's processes when this one's have ended."""
+        await self._stop()
+        await self._start()
+
+    async def _webhook(self, request: web.Request) -> web.Response:
+        received = time.time()
+        body = await request.read()
+        verify(body, request.headers.get("Authorization", ""), [self.server.credentials])
+        event = parse(body)
+        if event.event == "room_started" and event.room.name.startswith(self.prefix):
+            self._received = received
+            self._assigning = asyncio.create_task(
+                self._assign(RoomRef(event.room.sid, event.room.name))
+            )
+        return web.Response()
+
+    async def _assign(self, room: RoomRef) -> None:
+        credentials = self.server.credentials
+        session = SessionRef("bench", "bare", self._uid)
+        assignment = Assignment(
+            session=session,
+            generation=1,
+            room=room,
+            livekit_url=credentials.url,
+            job_id=f"AJ_{self._uid.replace('-', '')[:16]}",
+            shutdown_grace=_GRACE,
+        )
+        accepted = await self._pods.assign(_ADDRESS, self._uid, assignment)
+        tokens = Tokens(
+            session_uid=session.uid,
+            generation=1,
+            join_token=join_token(credentials, room.name, accepted),
+            room_token=room_token(credentials, room.name, timedelta(hours=1)),
+        )
+        await self._pods.dispatch(_ADDRESS, self._uid, tokens)
+
+    async def _status(self) -> PodStatus | None:
+        try:
+            return await self._pods.status(_ADDRESS, self._uid)
+        except PodError:
+            return None
+
+
+async def _no_news(_: web.Request) -> web.Response:
+    """Take a sidecar's hint, and ask nothing: the bench looks by itself."""
+    return web.Response()

@@ -1,0 +1,166 @@
+"""The ways of voicepod: its own operator and gateway, as the chart installs them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import aiohttp
+
+from bench.calls import STEPS_PATIENCE, Way, eventually
+from bench.servers import Server
+from local import chart
+from local.cluster import Cluster
+from voicepod.assignment.client import PodClient
+from voicepod.assignment.messages import PodStatus
+from voicepod.kube.client import PODS, VOICE_AGENTS, VOICE_SESSIONS, Kube
+
+Json = dict[str, Any]
+
+# The shortest grace: the bench closes the room itself, and waits for nobody to come back.
+_LIFECYCLE = {"reconnectGrace": "1s", "shutdownGrace": "1s", "ttlAfterFinished": "10m"}
+
+POOL = {"min": 2, "max": 4}
+"""Of the warm agent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """What the ways of voicepod share."""
+
+    cluster: Cluster
+    kube: Kube
+    pods: PodClient
+    namespace: str
+    server: Server
+
+    def apply_agent(self, name: str, **spec: Any) -> str:
+        """Apply a VoiceAgent; return the prefix of its rooms."""
+        prefix = f"{self.namespace}-{name}-"
+        agent = chart.voice_agent(
+            self.cluster,
+            self.namespace,
+            name,
+            rooms=[{"prefix": prefix}],
+            lifecycle=_LIFECYCLE,
+            **spec,
+        )
+        chart.apply(self.cluster, agent)
+        return prefix
+
+    async def warm(self, agent: str) -> bool:
+        """Say whether the pool of an agent is full: as many pods wait as it is to have."""
+        selector = f"voicepod.dev/agent={agent},!voicepod.dev/session"
+        pods = await self.kube.list_all(PODS, self.namespace, selector)
+        ready = [pod for pod in pods if _ready(pod) and "deletionTimestamp" not in pod["metadata"]]
+        status = (await self.kube.get(VOICE_AGENTS, self.namespace, agent)).get("status", {})
+        counts = {len(pods), len(ready), status.get("warm")}
+        return counts == {POOL["min"]}
+
+    async def session_of(self, room: str) -> Json | None:
+        """Return the session of a room."""
+        found = await self.kube.list_all(VOICE_SESSIONS, self.namespace)
+        return next((each for each in found if each["spec"]["room"] == room), None)
+
+    async def steps(self, room: str) -> Mapping[str, float]:
+        """Return when each step of a session happened, by its own ledger and its sidecar's."""
+
+        async def active() -> tuple[Json, PodStatus] | None:
+            session = await self.session_of(room)
+            times = session.get("status", {}).get("times", {}) if session else {}
+            if session is None or "firstAudio" not in times:
+                return None
+            pod = await self.kube.get(PODS, self.namespace, session["status"]["pod"])
+            status = await self.pods.status(pod["status"]["podIP"], pod["metadata"]["uid"])
+            return times, status
+
+        times, status = await eventually(f"the session of {room} is active", active, STEPS_PATIENCE)
+        return {
+            "session seen": datetime.fromisoformat(times["received"]).timestamp(),
+            "pod claimed": datetime.fromisoformat(times["claimed"]).timestamp(),
+            **sidecar_steps(status),
+        }
+
+    async def over(self, room: str) -> None:
+        """Wait until the session of a room has ended and its pod is gone."""
+
+        async def gone() -> bool:
+            session = await self.session_of(room)
+            if session is None:
+                return True
+            if session.get("status", {}).get("phase") not in ("Ended", "Failed"):
+                return False
+            selector = f"voicepod.dev/session={session['metadata']['name']}"
+            return not await self.kube.list_all(PODS, self.namespace, selector)
+
+        await eventually(f"the session of {room} is over", gone)
+
+
+def sidecar_steps(status: PodStatus) -> dict[str, float]:
+    """Return what a sidecar noted of the way of its call."""
+    at = status.at
+    noted = {
+        "sidecar assigned": at.assigned,
+        "agent accepted": at.accepted,
+        "token dispatched": at.dispatched,
+        "agent joined": at.joined,
+    }
+    return {what: moment for what, moment in noted.items() if moment}
+
+
+class Operated(Way):
+    """A call that LiveKit's webhook tells voicepod of."""
+
+    def __init__(self, platform: Platform, name: str, what: str, agent: str, prefix: str) -> None:
+        self.name, self.what, self.prefix = name, what, prefix
+        self.server = platform.server
+        self._platform = platform
+        self._agent = agent
+
+    async def steps(self, room: str) -> Mapping[str, float]:
+        """Return the steps from the session on."""
+        return await self._platform.steps(room)
+
+    async def over(self, room: str) -> None:
+        """Wait for the end of session and pod."""
+        await self._platform.over(room)
+
+
+class Warm(Operated):
+    """(a): a pool of warm pods."""
+
+    async def ready(self) -> None:
+        """Wait until the pool is full."""
+
+        async def full() -> bool:
+            return await self._platform.warm(self._agent)
+
+        await eventually(f"the pool of {self._agent} is full", full)
+
+
+class Cold(Operated):
+    """(e): no pool."""
+
+    async def ready(self) -> None:
+        """Nothing is to be there."""
+
+
+class Token(Warm):
+    """(b): the caller's token comes from the gateway, which prepares the session."""
+
+    def __init__(self, *of_a_warm_one: Any, http: aiohttp.ClientSession) -> None:
+        super().__init__(*of_a_warm_one)
+        self._http = http
+
+    async def token(self, room: str) -> str:
+        """Ask the token endpoint, as the client SDKs do."""
+        url = f"http://{self._platform.cluster.gateway_ip}:9552/token"
+        body = {"room_name": room, "participant_identity": "caller"}
+        async with self._http.post(url, json=body) as response:
+            response.raise_for_status()
+            return str((await response.json())["participant_token"])
+
+
+def _ready(pod: Json) -> bool:
+    conditions = pod.get("status", {}).get("conditions", [])
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)

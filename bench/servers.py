@@ -1,0 +1,63 @@
+"""LiveKit servers: the cluster's own, and others beside it, of the same binary and settings."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.processes import running
+from local import daemon, livekit
+from local.certs import write_secret
+from local.cluster import Cluster
+from local.errors import LocalError
+from local.layout import BRIDGE, BRIDGE_IP
+from local.livekit import Ports
+from local.run import tail
+from voicepod.livekit.credentials import Credentials
+
+# Next to the cluster's own, which has the default ones.
+SECOND = Ports(http=7882, rtc_tcp=7883, rtc_udp=(50201, 50400))
+THIRD = Ports(http=7884, rtc_tcp=7885, rtc_udp=(50401, 50600))
+
+_LOOK_EVERY = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A LiveKit server, and the file that it logs to."""
+
+    credentials: Credentials
+    log: Path
+
+
+def of(cluster: Cluster) -> Server:
+    """Return the server of the embedded cluster. Raises LocalError for any other cluster."""
+    if cluster.provider != "embedded":
+        raise LocalError(
+            "the bench runs LiveKit servers beside the cluster's own, and reads what they log: "
+            "CLUSTER=embedded"
+        )
+    credentials = Credentials(
+        cluster.livekit_url, cluster.livekit_api_key, cluster.livekit_api_secret
+    )
+    return Server(credentials, daemon.log("livekit-server"))
+
+
+@asynccontextmanager
+async def beside(
+    directory: Path, name: str, ports: Ports, webhook: str | None = None
+) -> AsyncIterator[Server]:
+    """Run one more server, which logs to ``directory``. Raises LocalError when it won't start."""
+    content = livekit.configuration(BRIDGE, BRIDGE_IP, ports, webhook)
+    config, log = directory / f"{name}.json", directory / f"{name}.log"
+    write_secret(config, json.dumps(content).encode())
+    async with running("livekit-server", f"--config={config}", log=log) as process:
+        url = f"//{BRIDGE_IP}:{ports.http}"
+        async with asyncio.timeout(livekit.READY_SECONDS):
+            while not await asyncio.to_thread(livekit.answers, f"http:{url}"):
+                if process.returncode is not None:
+                    raise LocalError(f"{name} died:\n{tail(log.read_text())}")
+                await asyncio.sleep(_LOOK_EVERY)
+        yield Server(Credentials(f"ws:{url}", *next(iter(content["keys"].items()))), log)
