@@ -25,13 +25,10 @@ _VERBS: Final = {"POST": "create", "PATCH": "patch", "DELETE": "delete"}
 def kube_requests(registry: CollectorRegistry) -> TraceConfig:
     """Return what times the requests of a session to the Kubernetes API."""
     return _timed(
-        Histogram(
-            "voicepod_kube_request_seconds",
-            "Requests to the Kubernetes API but for watches, by verb, resource and status.",
-            ("verb", "resource", "code"),
-            buckets=_BUCKETS,
-            registry=registry,
-        ),
+        registry,
+        "voicepod_kube_request_seconds",
+        "Requests to the Kubernetes API but for watches, by verb, resource and status.",
+        ("verb", "resource"),
         kube_labels,
     )
 
@@ -39,13 +36,10 @@ def kube_requests(registry: CollectorRegistry) -> TraceConfig:
 def livekit_requests(registry: CollectorRegistry) -> TraceConfig:
     """Return what times the requests of a session to LiveKit."""
     return _timed(
-        Histogram(
-            "voicepod_livekit_request_seconds",
-            "Requests to LiveKit's API, by method and status.",
-            ("method", "code"),
-            buckets=_BUCKETS,
-            registry=registry,
-        ),
+        registry,
+        "voicepod_livekit_request_seconds",
+        "Requests to LiveKit's API, by method and status.",
+        ("method",),
         _last_part,
     )
 
@@ -53,13 +47,10 @@ def livekit_requests(registry: CollectorRegistry) -> TraceConfig:
 def pod_requests(registry: CollectorRegistry) -> TraceConfig:
     """Return what times the requests of a session to agent pods."""
     return _timed(
-        Histogram(
-            "voicepod_pod_request_seconds",
-            "Requests to the sidecars of agent pods, by act and status.",
-            ("act", "code"),
-            buckets=_BUCKETS,
-            registry=registry,
-        ),
+        registry,
+        "voicepod_pod_request_seconds",
+        "Requests to the sidecars of agent pods, by act and status.",
+        ("act",),
         _last_part,
     )
 
@@ -86,11 +77,18 @@ def _last_part(_: str, url: URL) -> tuple[str, ...]:
     return (url.name,)
 
 
-def _timed(histogram: Histogram, labels: Callable[[str, URL], tuple[str, ...]]) -> TraceConfig:
-    """Return what observes each request, labelled by its method and URL, and its status.
+def _timed(
+    registry: CollectorRegistry,
+    name: str,
+    what: str,
+    labels: tuple[str, ...],
+    read: Callable[[str, URL], tuple[str, ...]],
+) -> TraceConfig:
+    """Return what observes each request in a histogram, until the head of its answer is there.
 
-    It is over when the head of its answer is there.
+    ``read`` tells the values of ``labels`` by a request's method and URL; its status comes on top.
     """
+    histogram = Histogram(name, what, (*labels, "code"), buckets=_BUCKETS, registry=registry)
 
     async def begin(
         _: aiohttp.ClientSession, context: SimpleNamespace, __: aiohttp.TraceRequestStartParams
@@ -109,7 +107,7 @@ def _timed(histogram: Histogram, labels: Callable[[str, URL], tuple[str, ...]]) 
 
     def observe(context: SimpleNamespace, method: str, url: URL, code: str) -> None:
         seconds = time.perf_counter() - context.began
-        histogram.labels(*labels(method, url), code).observe(seconds)
+        histogram.labels(*read(method, url), code).observe(seconds)
 
     trace = TraceConfig()
     trace.on_request_start.append(begin)

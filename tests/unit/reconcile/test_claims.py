@@ -1,6 +1,7 @@
 """Sessions and warm pods: who gets which, and that nobody gets two."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -43,6 +44,19 @@ async def slow_claims(call: Call) -> None:
     """Have claims take their time, so that they are under way together."""
     if (call.verb, call.plural) == ("patch", PODS.plural):
         await asyncio.sleep(0.1)
+
+
+def taken_by_another(stage: Stage, pod: str) -> Callable[[Call], Awaitable[None]]:
+    """Have another session take a pod just before it is claimed."""
+
+    async def fault(call: Call) -> None:
+        if (call.verb, call.plural, call.name) == ("patch", PODS.plural, pod):
+            stage.kube.fault = None
+            item = stage._find(PODS, pod)
+            item["metadata"]["labels"][LABEL_SESSION] = "another"
+            stage.kube.put(PODS, "voice", item)
+
+    return fault
 
 
 def owners(stage: Stage) -> dict[str, str]:
@@ -169,14 +183,7 @@ async def test_a_pod_that_another_took_meanwhile_is_left_and_the_next_one_tried(
     async with Stage() as stage:
         first, second = await warm_desk(stage, 2)
 
-        async def another_is_faster(call: Call) -> None:
-            if (call.verb, call.plural, call.name) == ("patch", PODS.plural, first):
-                stage.kube.fault = None
-                item = stage._find(PODS, first)
-                item["metadata"]["labels"][LABEL_SESSION] = "another"
-                stage.kube.put(PODS, "voice", item)
-
-        stage.kube.fault = another_is_faster
+        stage.kube.fault = taken_by_another(stage, first)
         call_in(stage)
         await asyncio.sleep(0.5)
 

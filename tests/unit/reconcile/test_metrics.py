@@ -5,13 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.fake_kube import Call
 from tests.support.hours import in_hours
 from tests.support.operator_stage import Stage, clock
 from tests.unit.reconcile import pods
-from tests.unit.reconcile.test_claims import be_ready, call_in, warm_desk
+from tests.unit.reconcile.test_claims import be_ready, call_in, taken_by_another, warm_desk
 from tests.unit.reconcile.test_sessions_reconciled import live_call, waiting_call
-from voicepod.api.names import LABEL_SESSION
 from voicepod.api.session import Phase
 from voicepod.assignment.messages import EndReason
 from voicepod.kube.client import PODS, VOICE_AGENTS
@@ -119,14 +117,7 @@ async def test_a_lost_claim_is_counted() -> None:
     async with Stage() as stage:
         first, _ = await warm_desk(stage, 2)
 
-        async def another_is_faster(call: Call) -> None:
-            if (call.verb, call.plural, call.name) == ("patch", PODS.plural, first):
-                stage.kube.fault = None
-                item = stage._find(PODS, first)
-                item["metadata"]["labels"][LABEL_SESSION] = "another"
-                stage.kube.put(PODS, "voice", item)
-
-        stage.kube.fault = another_is_faster
+        stage.kube.fault = taken_by_another(stage, first)
         call_in(stage)
         await asyncio.sleep(0.5)
 
