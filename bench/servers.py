@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.processes import running
-from local import daemon, livekit
+from local import livekit
 from local.certs import write_secret
 from local.cluster import Cluster
+from local.controlplane import CLUSTER
 from local.errors import LocalError
 from local.layout import BRIDGE, BRIDGE_IP
 from local.livekit import Ports
@@ -42,7 +43,7 @@ def of(cluster: Cluster) -> Server:
     credentials = Credentials(
         cluster.livekit_url, cluster.livekit_api_key, cluster.livekit_api_secret
     )
-    return Server(credentials, daemon.log("livekit-server"))
+    return Server(credentials, CLUSTER.daemons.log("livekit-server"))
 
 
 @asynccontextmanager

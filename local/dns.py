@@ -7,7 +7,7 @@ host's resolvers.
 import socket
 from pathlib import Path
 
-from local import daemon
+from local.controlplane import CLUSTER
 from local.layout import BRIDGE_IP, KUBECONFIG, STATE
 
 READY_SECONDS = 30.0
@@ -19,8 +19,8 @@ def start() -> None:
     """Start CoreDNS unless it runs, and wait until it accepts connections."""
     config = STATE / "Corefile"
     config.write_text(corefile(HOST_RESOLVERS.read_text() if HOST_RESOLVERS.exists() else ""))
-    daemon.start("coredns", f"-conf={config}")
-    daemon.wait("starting CoreDNS", _listens, needs=("coredns",), seconds=READY_SECONDS)
+    CLUSTER.daemons.start("coredns", f"-conf={config}")
+    CLUSTER.daemons.wait("starting CoreDNS", _listens, needs=("coredns",), seconds=READY_SECONDS)
 
 
 def corefile(resolvers: str) -> str:

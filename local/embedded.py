@@ -4,8 +4,6 @@ import shutil
 from pathlib import Path
 
 from local import (
-    controlplane,
-    daemon,
     debian,
     dns,
     handover,
@@ -18,6 +16,7 @@ from local import (
 )
 from local.buildah import build as build_image
 from local.cluster import Cluster
+from local.controlplane import CLUSTER
 from local.errors import LocalError
 from local.images import Image
 from local.layout import (
@@ -33,6 +32,8 @@ from local.layout import (
 from local.progress import step
 from local.run import exclusive
 
+# KWOK plays kubelets, and this cluster has a real one.
+TOOLS = frozenset(tool.name for tool in tools.TOOLS) - {"kwok"}
 SANDBOX = Image(node.SANDBOX_IMAGE, Path(__file__).with_name("sandbox.Dockerfile"), Path("/bin"))
 
 
@@ -44,24 +45,24 @@ def up() -> Cluster:
         if not STATE.exists():
             network.check_free()
             STATE.mkdir(mode=0o700)
-        tools.ensure_tools(BIN)
+        tools.ensure_tools(BIN, TOOLS)
         machine.note()
         network.up()
-        controlplane.credentials()
+        CLUSTER.credentials()
         node.credentials()
-        controlplane.start()
+        CLUSTER.start()
         node.start_containerd()
         handover.load(build_image(SANDBOX), SANDBOX.name)
         node.start()
         dns.start()
-        livekit.start(STATE, BRIDGE, BRIDGE_IP, GATEWAY_WEBHOOK)
+        livekit.start(CLUSTER.daemons, BRIDGE, BRIDGE_IP, GATEWAY_WEBHOOK)
     return find()
 
 
 def find() -> Cluster:
     """Return the cluster that is up. Raises LocalError when there is none."""
     machine.require_root()
-    if not daemon.alive("kube-apiserver") or not daemon.alive("livekit-server"):
+    if not all(CLUSTER.daemons.alive(name) for name in ("kube-apiserver", "livekit-server")):
         raise LocalError("no cluster is up on this machine: `python -m local up` starts it")
     keys = livekit.credentials(STATE)
     return Cluster(
@@ -89,7 +90,7 @@ def down() -> None:
         if not STATE.exists():
             return
         with step("ending the cluster"):
-            daemon.stop(daemon.names(), livekit.GRACE_SECONDS)
+            CLUSTER.daemons.stop(CLUSTER.daemons.names(), livekit.GRACE_SECONDS)
             remains.clear()
             network.down()
             machine.put_back()

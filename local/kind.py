@@ -7,8 +7,9 @@ them: so LiveKit's webhooks get to the gateway by its ClusterIP, as in the embed
 import json
 import shutil
 
-from local import daemon, livekit, machine, tools
+from local import livekit, machine, tools
 from local.cluster import Cluster
+from local.daemon import Daemons
 from local.errors import LocalError
 from local.images import Image
 from local.layout import BIN, GATEWAY_IP, GATEWAY_WEBHOOK, KUBECONFIG, SERVICE_NETWORK, STATE
@@ -16,6 +17,7 @@ from local.progress import step
 from local.run import exclusive, run
 
 NAME = "voicepod-local"
+DAEMONS = Daemons(STATE)
 TOOLS = frozenset({"kubectl", "helm", "livekit-server"})
 CONFIG = f"""\
 kind: Cluster
@@ -37,13 +39,13 @@ def up() -> Cluster:
                 run(["kind", "create", "cluster", "--config=-", *options], data=CONFIG.encode())
         run(["ip", "route", "replace", SERVICE_NETWORK, "via", _node_address()])
         bridge, address = _gateway()
-        livekit.start(STATE, bridge, address, GATEWAY_WEBHOOK)
+        livekit.start(DAEMONS, bridge, address, GATEWAY_WEBHOOK)
     return find()
 
 
 def find() -> Cluster:
     """Return the cluster that is up. Raises LocalError when there is none."""
-    if not daemon.alive("livekit-server"):
+    if not DAEMONS.alive("livekit-server"):
         raise LocalError("no cluster is up on this machine: `python -m local up` starts it")
     keys = livekit.credentials(STATE)
     return Cluster(
@@ -73,7 +75,7 @@ def down() -> None:
     """Delete kind's cluster, the route to it, and LiveKit."""
     with exclusive(STATE.parent):
         if STATE.exists():
-            livekit.stop()
+            livekit.stop(DAEMONS)
             # The route goes with the Docker network's last address of the node.
             run(["ip", "route", "delete", SERVICE_NETWORK])
             run(["kind", "delete", "cluster", f"--name={NAME}", f"--kubeconfig={KUBECONFIG}"])

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from local import daemon
 from local.certs import write_secret
+from local.daemon import Daemons
 
 READY_SECONDS = 30.0
 # It drains on SIGTERM, and lives on while rooms are open: nobody waits for those here.
@@ -37,23 +37,26 @@ class Credentials:
     api_secret: str
 
 
-def start(directory: Path, interface: str, address: str, webhook: str) -> Credentials:
+def start(
+    daemons: Daemons, interface: str, address: str, webhook: str, ports: Ports = PORTS
+) -> Credentials:
     """Start the server on `address` of `interface`, unless it runs, and wait until it answers.
 
-    Its key pair is made at the first start and kept in `directory`; events are posted to `webhook`.
+    Its key pair is made at the first start and kept beside the pid files; events are posted to
+    `webhook`.
     """
-    config = directory / "livekit.json"
+    config = daemons.state / "livekit.json"
     if not config.exists():
-        content = configuration(interface, address, PORTS, webhook)
+        content = configuration(interface, address, ports, webhook)
         write_secret(config, json.dumps(content, indent=2).encode())  # JSON is YAML
-    daemon.start("livekit-server", f"--config={config}")
-    daemon.wait(
+    daemons.start("livekit-server", f"--config={config}")
+    daemons.wait(
         "starting livekit-server",
-        lambda: answers(f"http://{address}:{PORTS.http}"),
+        lambda: answers(f"http://{address}:{ports.http}"),
         needs=("livekit-server",),
         seconds=READY_SECONDS,
     )
-    return credentials(directory)
+    return credentials(daemons.state)
 
 
 def configuration(
@@ -83,9 +86,9 @@ def credentials(directory: Path) -> Credentials:
     return Credentials(*next(iter(keys.items())))
 
 
-def stop() -> None:
+def stop(daemons: Daemons) -> None:
     """End the server, open rooms or not."""
-    daemon.stop(["livekit-server"], GRACE_SECONDS)
+    daemons.stop(["livekit-server"], GRACE_SECONDS)
 
 
 def answers(url: str) -> bool:

@@ -2,9 +2,7 @@
 
 import json
 
-from local import certs, daemon
-from local.certs import certificate, kubeconfig
-from local.controlplane import KUBECTL
+from local.controlplane import CLUSTER
 from local.layout import BRIDGE, BRIDGE_IP, POD_NETWORK, STATE
 from local.run import succeeds
 
@@ -79,7 +77,7 @@ KUBELET_CONFIG = {
     "authentication": {
         "anonymous": {"enabled": False},
         "webhook": {"enabled": True},
-        "x509": {"clientCAFile": str(certificate("ca"))},
+        "x509": {"clientCAFile": str(CLUSTER.authority.certificate("ca"))},
     },
     "authorization": {"mode": "Webhook"},
     "containerRuntimeEndpoint": f"unix://{CONTAINERD_SOCKET}",
@@ -99,9 +97,9 @@ KUBELET_CONFIG = {
 
 
 def credentials() -> None:
-    """Make the kubelet's certificate and kubeconfig file."""
-    certs.issue("kubelet", f"system:node:{NAME}", "system:nodes")
-    kubeconfig("kubelet", STATE / "kubelet.kubeconfig")
+    """Make the certificates and kubeconfig files of the kubelet and kube-proxy."""
+    CLUSTER.admit("kubelet", f"system:node:{NAME}", "system:nodes")
+    CLUSTER.admit("kube-proxy", "system:kube-proxy")
 
 
 def start_containerd() -> None:
@@ -109,8 +107,8 @@ def start_containerd() -> None:
     CONTAINERD.mkdir(parents=True, exist_ok=True)
     config = CONTAINERD / "config.toml"
     config.write_text(CONTAINERD_CONFIG)
-    daemon.start("containerd", f"--config={config}")
-    daemon.wait(
+    CLUSTER.daemons.start("containerd", f"--config={config}")
+    CLUSTER.daemons.wait(
         "starting containerd",
         lambda: succeeds([*CTR, "version"]),
         needs=("containerd",),
@@ -126,18 +124,18 @@ def start() -> None:
     (STATE / "resolv.conf").write_text(f"nameserver {BRIDGE_IP}\n")
     config = STATE / "kubelet.json"
     config.write_text(json.dumps(KUBELET_CONFIG, indent=2))
-    daemon.start(
+    CLUSTER.daemons.start(
         "kubelet",
         f"--config={config}",
-        f"--kubeconfig={STATE / 'kubelet.kubeconfig'}",
+        f"--kubeconfig={CLUSTER.kubeconfig_of('kubelet')}",
         f"--root-dir={KUBELET}",
         f"--cert-dir={KUBELET / 'pki'}",
         f"--hostname-override={NAME}",
         f"--node-ip={BRIDGE_IP}",
     )
-    daemon.start(
+    CLUSTER.daemons.start(
         "kube-proxy",
-        f"--kubeconfig={STATE / 'kube-proxy.kubeconfig'}",
+        f"--kubeconfig={CLUSTER.kubeconfig_of('kube-proxy')}",
         "--proxy-mode=iptables",
         f"--hostname-override={NAME}",
         f"--cluster-cidr={POD_NETWORK}",
@@ -149,13 +147,15 @@ def start() -> None:
         "--conntrack-tcp-timeout-established=0",
         "--conntrack-tcp-timeout-close-wait=0",
     )
-    daemon.wait(
+    CLUSTER.daemons.wait(
         "waiting for the node", _ready, needs=("kube-proxy", "kubelet"), seconds=READY_SECONDS
     )
 
 
 def _ready() -> bool:
     condition = "--for=condition=Ready"
-    return succeeds([*KUBECTL, "wait", condition, f"node/{NAME}", "--timeout=1s"]) and succeeds(
-        [*KUBECTL, "get", "serviceaccount", "default"]  # or the first pod of all is refused
+    return succeeds(
+        [*CLUSTER.kubectl, "wait", condition, f"node/{NAME}", "--timeout=1s"]
+    ) and succeeds(
+        [*CLUSTER.kubectl, "get", "serviceaccount", "default"]  # or the first pod of all is refused
     )

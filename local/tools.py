@@ -52,15 +52,16 @@ TOOLS = (
     Tool("coredns", "coredns", ".", 65),
     Tool("livekit-server", "livekit", "github.com/livekit/livekit-server/cmd/server", 162),
     Tool("helm", "helm", "helm.sh/helm/v3/cmd/helm", 200),
+    Tool("kwok", "kwok", "sigs.k8s.io/kwok/cmd/kwok", 180),
 )
 
 
-def ensure_tools(bin_directory: Path, names: frozenset[str] | None = None) -> None:
-    """Build what the cache lacks and link all (or those of `names`) into `bin_directory`.
+def ensure_tools(bin_directory: Path, names: frozenset[str]) -> None:
+    """Build what the cache lacks of the named programs, and link them into `bin_directory`.
 
     Raises LocalError when Go is missing, too old, or a build fails.
     """
-    wanted = [tool for tool in TOOLS if names is None or tool.name in names]
+    wanted = [tool for tool in TOOLS if tool.name in names]
     with exclusive(cache()):
         missing = [tool for tool in wanted if not _place(tool).exists()]
         if missing:
