@@ -41,6 +41,10 @@ test-unit: $(VENV)/.installed ## The tests that need no cluster (but espeak-ng a
 bench-join: $(VENV)/.installed ## Time to the agent's audio, by every way to it (N=40 calls each)
 	@$(BIN)/python -m bench.join
 
+.PHONY: bench-claim
+bench-claim: $(VENV)/.installed ## Time to a session's pod under load, and what a session costs (QUICK=1: a look)
+	@$(BIN)/python -m bench.claim
+
 .PHONY: check
 check: $(VENV)/.installed ## Format, lint, types, layers, generated files
 	@$(BIN)/ruff format --check .

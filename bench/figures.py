@@ -23,6 +23,7 @@ _GO_MODULES = {
     "kubernetes": "k8s.io/kubernetes",
     "livekit": "github.com/livekit/livekit-server",
     "etcd": "go.etcd.io/etcd/server/v3",
+    "kwok": "sigs.k8s.io/kwok",
 }
 _PACKAGES = ("livekit-agents", "livekit", "aiohttp", "kopf")
 

@@ -1,0 +1,78 @@
+"""What became of the sessions: how long each step took, and whatever went wrong."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import aiohttp
+
+from bench.claim.load import Caller
+from local.scale.site import SIDECARS_URL
+
+STEPS = ("received", "claimed", "assigned", "joined", "firstAudio", "ended")
+"""Of a session's status, in their order."""
+
+
+@dataclass(slots=True)
+class Verdict:
+    """One window's sessions."""
+
+    assigned: list[float] = field(default_factory=list)
+    """Seconds from each session's create to its assignment, in the order of the creates."""
+    created: list[float] = field(default_factory=list)
+    """Seconds that each create took to be answered."""
+    late: float = 0.0
+    """Seconds that a create came after its moment at most: the load generator's own share."""
+    steps: dict[str, list[float]] = field(default_factory=lambda: {step: [] for step in STEPS})
+    """Seconds from the create to each step, by the ledgers in the sessions' status."""
+    cold: int = 0
+    """Sessions that found the pool empty, and started a pod of their own."""
+    failures: list[str] = field(default_factory=list)
+
+
+async def fetch() -> dict[str, Any]:
+    """Ask the sidecars' stand-in what it has seen."""
+    async with aiohttp.ClientSession() as http, http.get(f"{SIDECARS_URL}/ledger") as response:
+        ledger: dict[str, Any] = await response.json()
+        return ledger
+
+
+def judge(callers: Iterable[Caller], ledger: dict[str, Any]) -> Verdict:
+    """Lay the callers beside what was seen of their sessions and pods."""
+    told = defaultdict(list)
+    for pod in ledger["pods"].values():
+        for one in pod["told"]:
+            told[one["session"]].append((one, pod))
+    verdict = Verdict()
+    for caller in callers:
+        verdict.late = max(verdict.late, caller.created - caller.due)
+        verdict.created.append(caller.answered - caller.created)
+        problem = caller.error or _problem(told[caller.uid], ledger["sessions"].get(caller.uid))
+        if problem:
+            verdict.failures.append(f"{caller.name}: {problem}")
+            continue
+        one, pod = told[caller.uid][0]
+        verdict.assigned.append(one["at"] - caller.created)
+        verdict.cold += pod["name"].startswith(f"{caller.name}-")
+        times = ledger["sessions"][caller.uid]["status"]["times"]
+        for step in STEPS:
+            at = datetime.fromisoformat(times[step]).timestamp()
+            verdict.steps[step].append(at - caller.created_unix)
+    return verdict
+
+
+def _problem(told: list[tuple[Any, Any]], session: dict[str, Any] | None) -> str | None:
+    """Return what went wrong with a session, or None."""
+    if not told or session is None:
+        return "it was given to no pod"
+    if len({pod["name"] for _, pod in told}) > 1:
+        return f"it was given to {len(told)} pods"
+    for one, pod in told:
+        if not one["taken"] or len(pod["owners"]) > 1:
+            return f"pod {pod['name']} was given to more than one session: {pod['owners']}"
+    status = session["status"]
+    if (status.get("phase"), status.get("endReason")) != ("Ended", "RoomClosed"):
+        return f"it was {status.get('phase')}: {status.get('message')}"
+    return None if session["gone"] else "it was not deleted"

@@ -1,0 +1,76 @@
+"""Callers: sessions that come at random moments, whether or not the ones before were served."""
+
+import asyncio
+import json
+import random
+import time
+from dataclasses import dataclass
+
+from local.scale.site import AGENT, NAMESPACE
+from voicepod.api.names import API_VERSION, LABEL_AGENT
+from voicepod.kube.client import VOICE_SESSIONS, Kube
+from voicepod.kube.errors import KubeError
+
+# Any number: with the same one the same moments come again.
+SEED = 20260
+
+
+@dataclass(slots=True)
+class Caller:
+    """One session, and when it was asked for."""
+
+    name: str
+    due: float
+    """When it was to come, by the monotonic clock."""
+    created: float = 0.0
+    """When the request to create it was sent, by the same."""
+    created_unix: float = 0.0
+    answered: float = 0.0
+    uid: str = ""
+    error: str = ""
+
+
+def arrivals(rate: float, seconds: float) -> list[float]:
+    """Return the moments of a Poisson process, in seconds from its start."""
+    randomly = random.Random(f"{SEED} {rate}")
+    moments, now = [], randomly.expovariate(rate)
+    while now < seconds:
+        moments.append(now)
+        now += randomly.expovariate(rate)
+    return moments
+
+
+async def call(kube: Kube, prefix: str, moments: list[float], talk: float) -> list[Caller]:
+    """Create a session at each moment, for calls of `talk` seconds; return when all are made."""
+    start = time.monotonic()
+    callers = [Caller(f"{prefix}-{n:04}", start + moment) for n, moment in enumerate(moments)]
+    async with asyncio.TaskGroup() as group:
+        for caller in callers:
+            await asyncio.sleep(caller.due - time.monotonic())
+            group.create_task(_create(kube, caller, talk))
+    return callers
+
+
+async def _create(kube: Kube, caller: Caller, talk: float) -> None:
+    session = {
+        "apiVersion": API_VERSION,
+        "kind": "VoiceSession",
+        "metadata": {
+            "name": caller.name,
+            "namespace": NAMESPACE,
+            "labels": {LABEL_AGENT: AGENT},
+        },
+        "spec": {
+            "agentRef": {"name": AGENT},
+            "room": caller.name,
+            "metadata": json.dumps({"seconds": talk}),
+        },
+    }
+    caller.created_unix, caller.created = time.time(), time.monotonic()
+    try:
+        made = await kube.create(VOICE_SESSIONS, NAMESPACE, session)
+    except KubeError as error:
+        caller.error = str(error)
+    else:
+        caller.uid = made["metadata"]["uid"]
+    caller.answered = time.monotonic()

@@ -1,0 +1,144 @@
+"""One window: from a quiet cluster with a full pool, through whole lives, to the same again."""
+
+import asyncio
+import math
+import time
+from collections import Counter
+from dataclasses import dataclass
+
+from bench.claim import ledger, processes, writes
+from bench.claim.ledger import Verdict
+from bench.claim.load import Caller, arrivals, call
+from local.errors import LocalError
+from local.progress import step
+from local.scale import kwok, rig
+from local.scale.site import AGENT, NAMESPACE
+from voicepod.kube.client import PODS, VOICE_AGENTS, VOICE_SESSIONS, Kube
+
+TALK_SECONDS = 4.0
+"""A short call: what a session costs does not depend on how long its agent talks."""
+
+# So short that the end of a session is in its window; long enough for its ledger to be read.
+TTL = "2s"
+
+# Seconds until a window's last session must be gone and the pool be full: one that never ends is a
+# failure of the run.
+_PATIENCE = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What happened in the cluster between two moments."""
+
+    seconds: float
+    counted: int
+    """Writes by the API server's counters."""
+    written: Counter[writes.Write]
+    """The same by its audit log."""
+    cpu: dict[str, float]
+    """Seconds by process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Sessions at one rate, and what they cost."""
+
+    rate: float
+    pool: int
+    verdict: Verdict
+    cost: Cost
+    memory_mb: float
+    """Of the operator, at its end."""
+
+
+class Meter:
+    """Measures from its making on."""
+
+    def __init__(self) -> None:
+        # The reading costs the API server something, which the window shall not pay for.
+        self._writes = writes.read()
+        self._cpu, self._start = processes.cpu_seconds(), time.monotonic()
+
+    def cost(self) -> Cost:
+        """Return what has happened since."""
+        seconds, cpu = time.monotonic() - self._start, processes.cpu_seconds()
+        now = writes.read()
+        return Cost(
+            seconds,
+            now.counted - self._writes.counted,
+            writes.between(self._writes, now),
+            {name: used - self._cpu[name] for name, used in cpu.items()},
+        )
+
+
+def pool_for(rate: float) -> int:
+    """Return how many warm pods a rate needs: the arrivals while a pod is refilled, and a margin.
+
+    Three standard deviations of a Poisson process, and what a slow moment of the machine may cost.
+    """
+    arriving = rate * kwok.REFILL_SECONDS[1]
+    return math.ceil(arriving + 3 * math.sqrt(arriving) + 5)
+
+
+async def idle(seconds: float) -> Cost:
+    """Measure what the cluster costs when nothing happens."""
+    with step("measuring the quiet cluster"):
+        meter = Meter()
+        await asyncio.sleep(seconds)
+        return meter.cost()
+
+
+async def measure(kube: Kube, callers: Kube, rate: float, seconds: float) -> Window:
+    """Have sessions come at a rate for some time, and wait for all of them to be over."""
+    pool = pool_for(rate)
+    await fill_pool(kube, pool)
+    with step(f"{rate:g} sessions a second for {seconds:g} s"):
+        meter = Meter()
+        called = await call(callers, f"r{rate:g}", arrivals(rate, seconds), TALK_SECONDS)
+        await settled(kube, pool)
+        cost = meter.cost()
+    memory = processes.memory_mb("operator")
+    return Window(rate, pool, ledger.judge(called, await ledger.fetch()), cost, memory)
+
+
+async def hold(kube: Kube, callers: Kube, count: int) -> tuple[float, list[Caller]]:
+    """Have a number of calls at the same time; return the operator's memory (MB) meanwhile."""
+    # They come within seconds, and then talk until the memory was read.
+    rate, talk = 20.0, 20.0
+    pool = pool_for(rate)
+    await fill_pool(kube, pool)
+    with step(f"{count} calls at the same time"):
+        moments = [number / rate for number in range(count)]
+        called = await call(callers, "held", moments, talk)
+        await asyncio.sleep(talk / 4)
+        status = (await kube.get(VOICE_AGENTS, NAMESPACE, AGENT))["status"]
+        if status["active"] < count:
+            raise LocalError(f"{status['active']} of {count} calls go on: no measure of memory")
+        memory = processes.memory_mb("operator")
+        await settled(kube, pool)
+    return memory, called
+
+
+async def fill_pool(kube: Kube, pool: int) -> None:
+    """Set the size of the pool, and wait until all of it is warm."""
+    rig.apply([rig.voice_agent(pool, ttlAfterFinished=TTL)])
+    with step(f"waiting for {pool} warm pods"):
+        await settled(kube, pool)
+
+
+async def settled(kube: Kube, pool: int) -> None:
+    """Wait until no session is there, and the pods are those of the full pool."""
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        sessions = await kube.list_all(VOICE_SESSIONS, NAMESPACE)
+        pods = await kube.list_all(PODS, NAMESPACE)
+        status = (await kube.get(VOICE_AGENTS, NAMESPACE, AGENT)).get("status", {})
+        if not sessions and len(pods) == pool == status.get("warm"):
+            return
+        if time.monotonic() > deadline:
+            raise LocalError(
+                f"after {_PATIENCE:g} s there are {len(sessions)} sessions, {len(pods)} pods, "
+                f"and {status.get('warm')} of {pool} are warm"
+            )
+        # Seldom: it is the measured API server that is asked.
+        await asyncio.sleep(1)

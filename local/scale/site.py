@@ -1,0 +1,55 @@
+"""Where the parts are, and who they are to the API server."""
+
+from local.controlplane import ControlPlane
+from local.layout import cache
+from local.livekit import Ports
+from voicepod.assignment.ports import OPERATOR_PORT
+
+# In the cache: it needs no root, and is one a machine, as the ports are.
+HOME = cache() / "scale"
+
+ADDRESS = "127.0.0.1"
+
+SYSTEM = "voicepod-system"
+"""The operator's namespace."""
+
+NAMESPACE = "voice"
+"""The namespace of the agent and its sessions."""
+
+AGENT = "hello"
+"""The VoiceAgent."""
+
+# All of them beside those of the local cluster, which may be up.
+LIVEKIT_PORTS = Ports(http=17880, rtc_tcp=17881, rtc_udp=(51000, 51010))
+LIVEKIT_URL = f"ws://{ADDRESS}:{LIVEKIT_PORTS.http}"
+OPERATOR_URL = f"http://{ADDRESS}:18080"
+GATEWAY_URL = f"http://{ADDRESS}:18081"
+SIDECARS_URL = f"http://{ADDRESS}:{OPERATOR_PORT}"
+
+# What the chart gives them: the API server lets service accounts wait in a queue of their own,
+# while an administrator's requests pass all queues.
+USERS = {
+    "operator": f"system:serviceaccount:{SYSTEM}:voicepod-operator",
+    "gateway": f"system:serviceaccount:{SYSTEM}:voicepod-gateway",
+    "callers": f"system:serviceaccount:{NAMESPACE}:callers",
+    "sidecars": f"system:serviceaccount:{NAMESPACE}:sidecars",
+}
+GROUP = "system:serviceaccounts"
+KWOK = "kwok"
+
+AUDIT_LOG = HOME / "state" / "audit.log"
+AUDIT_POLICY = HOME / "state" / "audit-policy.json"
+
+PLANE = ControlPlane(
+    state=HOME / "state",
+    address=ADDRESS,
+    names=(),
+    port=16443,
+    etcd_port=22379,
+    options=(
+        f"--audit-log-path={AUDIT_LOG}",
+        f"--audit-policy-file={AUDIT_POLICY}",
+        # No Service leads to a loopback address; nobody here needs the `kubernetes` one.
+        "--endpoint-reconciler-type=none",
+    ),
+)
