@@ -116,7 +116,13 @@ class FakeKube(Kube):
         return self._store(resource, (namespace, name), new, "MODIFIED")
 
     async def delete(
-        self, resource: Resource, namespace: str, name: str, uid: str, version: int | None = None
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        uid: str,
+        version: int | None = None,
+        grace: int | None = None,
     ) -> None:
         await self._called("delete", resource, namespace, name)
         metadata = self._find(resource, namespace, name)["metadata"]

@@ -1,5 +1,7 @@
 """LiveKit's rooms in memory."""
 
+from dataclasses import replace
+
 from voicepod.livekit.credentials import Credentials
 from voicepod.livekit.errors import LiveKitError
 from voicepod.livekit.rooms import Room, Rooms
@@ -37,6 +39,12 @@ class _FakeRooms(Rooms):
     async def close(self, name: str) -> None:
         self._ask_server("close")
         self._server.rooms.pop(name, None)
+
+    async def remove(self, name: str, identity: str) -> None:
+        self._ask_server("remove")
+        if room := self._server.rooms.get(name):
+            here = replace(room, others=room.others - {identity}, callers=room.callers - {identity})
+            self._server.rooms[name] = here
 
     async def check(self) -> None:
         self._ask_server("check")

@@ -41,6 +41,12 @@ class Lifecycle(Model):
         default="10s",
         description="How long the agent has to say goodbye when the call ends. 0s to 10m.",
     )
+    max_replacements: int = Field(
+        default=3,
+        ge=0,
+        le=10,
+        description="How many agents that were lost are replaced, before the session fails.",
+    )
     ttl_after_finished: Duration = Field(
         default="1h", description="How long a finished VoiceSession is kept. 0s to 168h."
     )

@@ -108,6 +108,17 @@ class Times(Model):
     ended: Time | None = Field(default=None, description="The session was over.")
 
 
+class Loss(Model):
+    """An agent that the call has lost."""
+
+    generation: int = Field(description="Which of the session's agents it was.")
+    pod: str = Field(description="Name of its pod.")
+    template: str = Field(default="", description="Hash of what the pod was made from.")
+    reason: Reason = Field(description="Why it counts as lost.")
+    message: str = Field(description="The reason in a sentence.")
+    at: Time = Field(description="When it was noticed.")
+
+
 class VoiceSessionStatus(Model):
     """What is going on with a conversation, and its ledger when it is over."""
 
@@ -118,6 +129,12 @@ class VoiceSessionStatus(Model):
     node: str = Field(default="", description="Node that the pod is on.")
     generation: int = Field(
         default=0, description="How many agents the session has had; the first is 1."
+    )
+    joined: int = Field(
+        default=0, description="Generation of the agent that last joined the room; 0: none."
+    )
+    lost: list[Loss] = Field(
+        default_factory=list, description="Agents that the call has lost, the oldest first."
     )
     template: str = Field(default="", description="Hash of what the session's pod was made from.")
     room_sid: str = Field(default="", description="Id of the room.")

@@ -96,16 +96,25 @@ class Kube:
         return _parsed(await self._request("PATCH", path, body=body, content_type=_MERGE_PATCH))
 
     async def delete(
-        self, resource: Resource, namespace: str, name: str, uid: str, version: int | None = None
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        uid: str,
+        version: int | None = None,
+        grace: int | None = None,
     ) -> None:
         """Delete the object with this name and uid; Conflict when another one has the name now.
 
-        With ``version``, its resourceVersion, Conflict as well when it has changed.
+        With ``version``, its resourceVersion, Conflict as well when it has changed. ``grace``, in
+        seconds, is instead of a pod's own.
         """
         preconditions = {"uid": uid}
         if version is not None:
             preconditions["resourceVersion"] = str(version)
-        body = {"preconditions": preconditions}
+        body: Object = {"preconditions": preconditions}
+        if grace is not None:
+            body["gracePeriodSeconds"] = grace
         await self._request("DELETE", resource.path(namespace, name), body=body)
 
     async def log(self, namespace: str, pod: str, container: str, lines: int) -> str:

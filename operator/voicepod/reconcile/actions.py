@@ -55,6 +55,8 @@ class DeletePod:
     """Delete a pod of the session."""
 
     pod: Pod
+    at_once: bool = False
+    """Its agent was lost: it is not asked to say goodbye."""
 
 
 @dataclass(frozen=True, slots=True)

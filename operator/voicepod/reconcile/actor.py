@@ -36,6 +36,10 @@ _LAST_LINES: Final = 5
 _LAST_WORDS: Final = 600
 
 
+# Seconds: the least that lets the kubelet end a pod in order.
+_NO_GOODBYE: Final = 1
+
+
 class Stuck(Exception):  # noqa: N818 - named by what the session is
     """An action failed for a reason that a person should read; it is tried again with backoff."""
 
@@ -105,16 +109,17 @@ class Actor:
                 rooms = await self._rooms(record)
                 await rooms.remove(record.session.spec.room, record.status.identity)
             case actions.DeletePod():
-                await self.delete_pod(action.pod)
+                await self.delete_pod(action.pod, at_once=action.at_once)
             case actions.DeleteSession():
                 await self._delete_session(record)
             case _:
                 assert_never(action)
 
-    async def delete_pod(self, pod: Pod) -> None:
+    async def delete_pod(self, pod: Pod, at_once: bool = False) -> None:
         """Delete a pod; one that is gone already is just as well."""
+        grace = _NO_GOODBYE if at_once else None
         try:
-            await self.kube.delete(PODS, *pod.key, uid=pod.uid)
+            await self.kube.delete(PODS, *pod.key, uid=pod.uid, grace=grace)
             # The watch says so a moment later; until then it must not be deleted again.
             self.world.put_pod(replace(pod, deleting=True))
         except (NotFound, Conflict):
@@ -129,7 +134,9 @@ class Actor:
             raise Stuck(agent_not_found(record))
         templates = self.templates.of(agent)
         if not await self.claims.claim(record, spec, templates, generation):
-            await self._start_pod(record, templates.for_session(session.uid), generation)
+            await self._start_pod(
+                record, templates.for_session(session.uid, generation), generation
+            )
         self.world.demands[agent.key].arrived(self.clock())
         self.on_claim(agent.key)
 
@@ -225,7 +232,7 @@ class Actor:
             # An agent leaves its room a moment after its caller: only the room can tell now
             # whether the agent was lost or is not needed any more.
             record.room_stale = True
-            if not record.status.times.joined:
+            if not call.at.joined:
                 record.last_words = await self._last_words(pod)
 
     async def _last_words(self, pod: Pod) -> str:

@@ -37,14 +37,14 @@ class Claims:
         Raises an exception of ``kube.errors`` when the API server cannot be asked.
         """
         await self._look_up(record)
-        if self.world.pods_of(record.session):
+        if any(pod.generation >= generation for pod in self.world.pods_of(record.session)):
             return True
         grace = spec.lifecycle.seconds("shutdown_grace")
         own = spec.lifecycle.overridden_by(record.session.spec.lifecycle)
         if own.seconds("shutdown_grace") > grace:
             # The kubelet would kill a warm pod in the middle of this session's goodbye.
             return False
-        wanted = templates.for_session(record.session.uid)
+        wanted = templates.for_session(record.session.uid, generation)
         if wanted is templates.canary and spec.pool.most < 2:
             # No pod of the canary ever waits, and its share of the sessions shall try it.
             return False

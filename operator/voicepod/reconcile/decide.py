@@ -3,24 +3,21 @@
 The way of a session, and where each part of it is decided::
 
     Pending ──▶ Starting ──▶ Active ⇄ Reconnecting ──▶ Ending ──▶ Ended | Failed
-    _prepare    _start       _run                      _end        _tidy
+    _prepare ▲  _start    │  _run           │          _end        _tidy
+             └────────────┴─ replace_agent ─┘
 
 What happened is read from outside first (``_learn``): pods, sidecars and rooms are the truth, and
 the status only remembers what they can no longer tell.
 """
 
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
 from voicepod.api.base import from_unix
-from voicepod.api.conditions import ConditionType, Reason, with_condition
-from voicepod.api.lifecycle import Lifecycle
-from voicepod.api.session import Phase, VoiceSessionStatus
+from voicepod.api.conditions import ConditionType, Reason
+from voicepod.api.session import Phase
 from voicepod.assignment.messages import PodState, PodStatus
-from voicepod.livekit.rooms import Room
 from voicepod.reconcile.actions import (
-    Action,
     Assign,
     ClaimPod,
     CloseRoom,
@@ -32,7 +29,16 @@ from voicepod.reconcile.actions import (
     LookAtRoom,
     OpenRoom,
 )
-from voicepod.reconcile.objects import Pod, Problem, Session
+from voicepod.reconcile.draft import Decision, Draft, Observed
+from voicepod.reconcile.loss import (
+    all_losses,
+    is_given_up,
+    last_loss,
+    pause_is_over,
+    replace_agent,
+    why_lost,
+)
+from voicepod.reconcile.objects import Pod, Problem
 
 # A sidecar tells at once what happens, but its hint may get lost: while something is awaited from
 # it, it is asked as well. The operator pays for this only during the seconds of a start or an end.
@@ -71,91 +77,23 @@ _OUTSIDE: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Observed:
-    """Everything that is known of one session at one moment."""
-
-    now: datetime
-    session: Session
-    status: VoiceSessionStatus
-    """What the operator holds to be so; the API server may not have it yet."""
-    lifecycle: Lifecycle
-    pod: Pod | None = None
-    """The session's newest pod; None when there is none, or none any more."""
-    call: PodStatus | None = None
-    """What the pod's sidecar last said; None when it was not asked yet."""
-    call_seen: datetime | None = None
-    """When the sidecar was asked."""
-    call_stale: bool = False
-    """The sidecar said that something has happened since."""
-    room: Room | None = None
-    """What the room last held; None when it was not looked at yet."""
-    room_seen: datetime | None = None
-    """When the room was looked at."""
-    room_stale: bool = False
-    """LiveKit said that the room has changed since."""
-    last_words: str = ""
-    """The end of the agent's log, when its job was over before it joined."""
-    problem: Problem | None = None
-    """What keeps a new pod from being started or told."""
-    room_holder: str = ""
-    """The older session that has the room already, if there is one."""
-    knows_livekit: bool = True
-    """Whether the VoiceAgent is known; without it nobody can be asked about the room."""
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What the status should be, what to do now, and when to look again without being asked."""
-
-    status: VoiceSessionStatus
-    actions: tuple[Action, ...] = ()
-    wake: datetime | None = None
-    passing: bool = False
-    """The status is about to be replaced: it need not be written before ``wake``."""
-
-
-@dataclass(slots=True)
-class _Draft:
-    """A decision in the making."""
-
-    observed: Observed
-    status: VoiceSessionStatus
-    actions: list[Action] = field(default_factory=list)
-    wakes: list[datetime] = field(default_factory=list)
-    passing: bool = False
-
-    def phase(self, phase: Phase, reason: Reason, message: str) -> None:
-        self.status.phase, self.status.reason, self.status.message = phase, reason, message
-
-    def condition(self, type_: ConditionType, true: bool, reason: Reason, message: str) -> None:
-        self.status.conditions = with_condition(
-            self.status.conditions, type_, true, reason, message, self.observed.now
-        )
-
-    def after(self, start: datetime, field_: str) -> bool:
-        """Whether a duration of the lifecycle is over; if not, wake when it is."""
-        over = start + timedelta(seconds=self.observed.lifecycle.seconds(field_))
-        if over > self.observed.now:
-            self.wakes.append(over)
-        return over <= self.observed.now
-
-    def decision(self) -> Decision:
-        wake = min(self.wakes, default=None)
-        return Decision(self.status, tuple(self.actions), wake, self.passing)
-
-
 def decide(observed: Observed) -> Decision:
     """Return what should happen to a session next."""
-    draft = _Draft(observed, observed.status.model_copy(deep=True))
+    draft = Draft(observed, observed.status.model_copy(deep=True))
     if draft.status.phase.finished:
         _tidy(draft)
         return draft.decision()
     _learn(draft)
-    over = _why_over(draft)
+    for pod in observed.older:
+        draft.actions.append(DeletePod(pod, at_once=True))
+    over, lost = _why_over(draft), why_lost(draft)
+    if over is None and lost and (is_given_up(draft) or not observed.knows_livekit):
+        over = lost.reason, all_losses(draft, lost)
     if over is not None:
         _end(draft, *over)
-    elif draft.status.times.joined is not None:
+    elif lost:
+        replace_agent(draft, lost)
+    elif draft.in_room:
         _run(draft)
     elif observed.pod is None:
         _prepare(draft)
@@ -165,7 +103,7 @@ def decide(observed: Observed) -> Decision:
     return draft.decision()
 
 
-def _learn(draft: _Draft) -> None:
+def _learn(draft: Draft) -> None:
     """Take over what pods, sidecars and rooms say."""
     observed, status, times = draft.observed, draft.status, draft.status.times
     times.received = times.received or _exactly(observed.session.created, observed.now)
@@ -178,6 +116,8 @@ def _learn(draft: _Draft) -> None:
         at = call.at
         times.assigned = times.assigned or (from_unix(at.assigned) if at.assigned else None)
         times.joined = times.joined or (from_unix(at.joined) if at.joined else None)
+        if at.joined and observed.pod:
+            status.joined = observed.pod.generation
         times.first_audio = times.first_audio or (
             from_unix(at.first_audio) if at.first_audio else None
         )
@@ -185,7 +125,7 @@ def _learn(draft: _Draft) -> None:
             status.identity = call.job.identity
     if room := observed.room:
         status.room_sid = status.room_sid or room.sid
-        if _is_ours(draft, room) and room.callers:
+        if draft.is_ours(room) and room.callers:
             times.caller = times.caller or observed.now
             times.left = None
         elif times.caller or observed.session.room_changed:
@@ -202,20 +142,11 @@ def _exactly(created: datetime, now: datetime) -> datetime:
     return max(created, min(now, created + timedelta(seconds=1)))
 
 
-def _is_ours(draft: _Draft, room: Room) -> bool:
-    return bool(room.sid) and room.sid == draft.status.room_sid
-
-
-def _may_be_open(draft: _Draft) -> bool:
-    room = draft.observed.room
-    return draft.observed.knows_livekit and (room is None or _is_ours(draft, room))
-
-
 def _job_over(call: PodStatus | None) -> bool:
     return call is not None and call.over
 
 
-def _why_over(draft: _Draft) -> tuple[Reason, str] | None:
+def _why_over(draft: Draft) -> tuple[Reason, str] | None:
     """Return why the session is over, or None while it goes on."""
     observed, status, times = draft.observed, draft.status, draft.status.times
     room, call = observed.room, observed.call
@@ -232,28 +163,34 @@ def _why_over(draft: _Draft) -> tuple[Reason, str] | None:
         )
     if call and call.room_deletion_requested:
         return Reason.AGENT_CLOSED_ROOM, "the agent closed the room"
-    if room and status.room_sid and not _is_ours(draft, room):
+    if room and status.room_sid and not draft.is_ours(room):
         return Reason.ROOM_CLOSED, "the room was closed"
     unsure = observed.room_stale and observed.knows_livekit
     left = None if unsure else times.left
     if left and (_job_over(call) or _still_alone_after(draft, left, "reconnect_grace")):
         return Reason.CALLER_LEFT, "the caller left"
     if times.joined:
-        lost = _why_lost(observed)
-        if lost:
-            return Reason.AGENT_LOST, lost
         if draft.after(times.joined, "max_duration"):
             return Reason.MAX_DURATION, "the call reached maxDuration"
         never = not times.caller and not unsure
         if never and _still_alone_after(draft, times.joined, "start_deadline"):
             return Reason.CALLER_NEVER_CAME, "no caller came within startDeadline"
-    elif times.claimed and draft.after(times.claimed, "start_deadline"):
-        why = _what_is_missing(observed)
+    waiting = None if draft.in_room else _waiting_since(draft)
+    if waiting and draft.after(waiting, "start_deadline"):
+        why = _what_is_missing(draft)
         return why.reason, f"no agent was in the room within startDeadline: {why.message}"
     return None
 
 
-def _still_alone_after(draft: _Draft, start: datetime, duration: str) -> bool:
+def _waiting_since(draft: Draft) -> datetime | None:
+    """Return since when an agent should be on its way to the room; None before the first claim."""
+    pod, times = draft.observed.pod, draft.status.times
+    if draft.status.lost and pod:
+        return pod.claimed or _exactly(pod.created, draft.observed.now)
+    return last_loss(draft) or times.claimed
+
+
+def _still_alone_after(draft: Draft, start: datetime, duration: str) -> bool:
     """Whether a duration is over and no caller is there, by a look at the room since then.
 
     What was known before may be wrong: the webhook of a caller who came back may have got lost.
@@ -268,26 +205,8 @@ def _still_alone_after(draft: _Draft, start: datetime, duration: str) -> bool:
     return False
 
 
-def _why_lost(observed: Observed) -> str | None:
-    """Return why an agent that was in its room is gone while its caller is there, or None.
-
-    An agent leaves its room a moment after its caller, so that its end makes the room stale
-    (``Record``), and means nothing before the room was looked at once more.
-    """
-    if observed.knows_livekit and (observed.room_stale or observed.room is None):
-        return None
-    pod, call = observed.pod, observed.call
-    if pod is None:
-        return "the agent's pod is gone"
-    if pod.finished:
-        return pod.problem.message if pod.problem else "the agent's container has ended"
-    if call and call.over:
-        return call.end.message if call.end else "the agent ended its job"
-    return None
-
-
-def _what_is_missing(observed: Observed) -> Problem:
-    pod, call = observed.pod, observed.call
+def _what_is_missing(draft: Draft) -> Problem:
+    observed, pod = draft.observed, draft.observed.pod
     if pod and pod.finished and pod.problem:
         # Whatever else went wrong did so because of this.
         return pod.problem
@@ -297,20 +216,13 @@ def _what_is_missing(observed: Observed) -> Problem:
         return Problem(Reason.POD_STARTING, "the pod went away while it was starting")
     if pod.problem:
         return pod.problem
-    if _job_over(call) and call:
-        why = call.end.message if call.end else "it gave no reason"
-        return Problem(
-            Reason.AGENT_NOT_JOINED,
-            f"the agent's job ended before it joined the room: {why}; "
-            f"the end of its log: {observed.last_words or 'not to be had'}",
-        )
     return Problem(
         Reason.AGENT_NOT_JOINED,
         f"the agent has the job and is not in the room; see the log of {pod.key[1]}",
     )
 
 
-def _prepare(draft: _Draft) -> None:
+def _prepare(draft: Draft) -> None:
     """No pod yet: open the room if nobody has, then claim one."""
     observed, status = draft.observed, draft.status
     if observed.problem:
@@ -322,14 +234,14 @@ def _prepare(draft: _Draft) -> None:
         return
     if not status.room_sid:
         draft.actions.append(OpenRoom())
-        return
-    draft.actions.append(ClaimPod(generation=status.generation + 1))
+    elif pause_is_over(draft):
+        draft.actions.append(ClaimPod(generation=status.generation + 1))
 
 
-def _start(draft: _Draft, pod: Pod) -> None:
+def _start(draft: Draft, pod: Pod) -> None:
     """A pod is on its way: give it the job as soon as its agent has registered."""
     observed = draft.observed
-    missing = _what_is_missing(observed)
+    missing = _what_is_missing(draft)
     assigned = observed.call is not None and observed.call.at.dispatched is not None
     # The sidecar tells that the agent has registered up to a second before the kubelet's probe.
     registered = pod.ready or (observed.call is not None and observed.call.agent.connected)
@@ -352,7 +264,7 @@ def _start(draft: _Draft, pod: Pod) -> None:
         _wait_a_moment(draft)
 
 
-def _run(draft: _Draft) -> None:
+def _run(draft: Draft) -> None:
     """The agent is in the room."""
     times = draft.status.times
     if times.left:
@@ -365,7 +277,7 @@ def _run(draft: _Draft) -> None:
     draft.condition(ConditionType.ACTIVE, True, reason, message)
 
 
-def _keep_asking(draft: _Draft) -> None:
+def _keep_asking(draft: Draft) -> None:
     """Something is awaited of the sidecar: ask it now and then, should its hint get lost."""
     observed = draft.observed
     due = (observed.call_seen or observed.now) + _ASK_AGAIN
@@ -375,7 +287,7 @@ def _keep_asking(draft: _Draft) -> None:
         draft.wakes.append(due)
 
 
-def _wait_a_moment(draft: _Draft) -> None:
+def _wait_a_moment(draft: Draft) -> None:
     """The agent has its job and joins its room as a rule within a moment: the status can wait."""
     observed, assigned = draft.observed, draft.status.times.assigned
     if assigned and observed.problem is None and not _job_over(observed.call):
@@ -384,14 +296,14 @@ def _wait_a_moment(draft: _Draft) -> None:
             draft.wakes.append(assigned + _MOMENT)
 
 
-def _look(draft: _Draft) -> None:
+def _look(draft: Draft) -> None:
     """Ask again what somebody said has changed, and what was never asked."""
     observed, status, wanted = draft.observed, draft.status, draft.actions
     pod = observed.pod
     if status.phase.finished:
         return
     if pod and pod.ip and not pod.finished and LookAtPod() not in wanted:
-        unasked = observed.call is None and status.times.joined is not None
+        unasked = observed.call is None and draft.in_room
         if observed.call_stale or unasked:
             wanted.append(LookAtPod())
     if status.phase is Phase.ENDING or not observed.knows_livekit or not status.room_sid:
@@ -404,7 +316,7 @@ def _look(draft: _Draft) -> None:
         wanted.append(LookAtRoom())
 
 
-def _end(draft: _Draft, reason: Reason, message: str) -> None:
+def _end(draft: Draft, reason: Reason, message: str) -> None:
     """The call is over: let the agent say goodbye, then delete the pod and close the ledger."""
     observed, status, times = draft.observed, draft.status, draft.status.times
     pod, call = observed.pod, observed.call
@@ -412,14 +324,14 @@ def _end(draft: _Draft, reason: Reason, message: str) -> None:
     status.end_reason = reason
     times.ending = times.ending or observed.now
     draft.condition(ConditionType.ACTIVE, False, reason, message)
-    closing = call is not None and call.room_deletion_requested and _may_be_open(draft)
+    closing = call is not None and call.room_deletion_requested and draft.may_be_open()
     if closing:
         draft.actions.append(CloseRoom())
     has_job = (
         pod is not None
         and not pod.finished
         and not pod.deleting
-        and times.assigned is not None
+        and (call.at.assigned if call else times.assigned) is not None
         and not _job_over(call)
     )
     if (has_job or closing) and not draft.after(times.ending, "shutdown_grace"):
@@ -428,7 +340,7 @@ def _end(draft: _Draft, reason: Reason, message: str) -> None:
         elif has_job:
             _keep_asking(draft)
         return
-    if has_job and status.identity and _may_be_open(draft):
+    if has_job and status.identity and draft.may_be_open():
         # Until the pod is gone it could speak beside the agent of a caller who comes back.
         draft.actions.append(EvictAgent())
     if pod and not pod.deleting:
@@ -439,7 +351,7 @@ def _end(draft: _Draft, reason: Reason, message: str) -> None:
         status.pod_seconds = round((observed.now - times.claimed).total_seconds(), 3)
 
 
-def _tidy(draft: _Draft) -> None:
+def _tidy(draft: Draft) -> None:
     """The session is finished: no pod of it may be left, and in the end it goes itself."""
     observed, times = draft.observed, draft.status.times
     if observed.pod and not observed.pod.deleting:

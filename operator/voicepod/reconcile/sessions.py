@@ -7,13 +7,14 @@ from datetime import datetime
 from typing import Final
 
 from voicepod.api.conditions import Reason
-from voicepod.api.session import Phase
+from voicepod.api.session import Phase, VoiceSessionStatus
 from voicepod.kube.client import VOICE_SESSIONS, Kube
 from voicepod.kube.errors import Conflict, KubeError, NotFound
 from voicepod.kube.events import Events, Regarding
 from voicepod.reconcile.actions import DeleteSession
 from voicepod.reconcile.actor import Actor, Stuck, agent_not_found, lifecycle_of
-from voicepod.reconcile.decide import Decision, Observed, decide
+from voicepod.reconcile.decide import decide
+from voicepod.reconcile.draft import Decision, Observed
 from voicepod.reconcile.merge import merge_patch
 from voicepod.reconcile.metrics import Metrics
 from voicepod.reconcile.objects import Json, Key, parse_session
@@ -109,9 +110,10 @@ class SessionReconciler:
     def _observe(self, record: Record) -> Observed:
         session = record.session
         agent = self.world.agent_of(session)
+        lost = record.status.lost[-1].generation if record.status.lost else 0
         pods = self.world.pods_of(session)
-        pod = pods[0] if pods else None
-        if agent and not (pod and record.agent_spec):
+        pod = next((pod for pod in pods if pod.generation > lost), None)
+        if agent and not (record.status.times.claimed and record.agent_spec):
             # A call goes on under the VoiceAgent that it began with: its room is on that server.
             record.agent_spec = agent.spec
         holder = self.world.room_holder(record)
@@ -126,6 +128,7 @@ class SessionReconciler:
             status=record.status,
             lifecycle=lifecycle_of(record),
             pod=pod,
+            older=tuple(one for one in pods if one is not pod and not one.deleting),
             call=record.call if pod and record.call_pod == pod.uid else None,
             call_seen=record.call_seen,
             call_stale=record.call_stale,
@@ -172,19 +175,23 @@ class SessionReconciler:
             if self.world.records.get(session.key) is record:
                 self.world.drop_session(session.key)
             return
-        if record.status.phase.finished and not session.status.phase.finished:
-            self._count_outcome(record)
+        self._count_outcomes(record, session.status)
         self.world.put_session(parse_session(written))
         self.metrics.session(session, record.status)
         about = Regarding("VoiceSession", *session.key, session.uid)
         for note in notes:
             self.events.post(about, note)
 
-    def _count_outcome(self, record: Record) -> None:
+    def _count_outcomes(self, record: Record, before: VoiceSessionStatus) -> None:
+        """Count which templates' agents were lost, and whose brought a session to its end."""
         status, agent = record.status, self.world.agent_of(record.session)
-        if agent and status.template:
-            failed = status.phase is Phase.FAILED
-            self.world.outcomes[agent.key].add(status.template, failed)
+        if agent is None:
+            return
+        outcomes = self.world.outcomes[agent.key]
+        for loss in status.lost[len(before.lost) :]:
+            outcomes.add(loss.template, failed=True)
+        if status.phase.finished and not before.phase.finished and status.template:
+            outcomes.add(status.template, failed=status.phase is Phase.FAILED)
 
     async def _clean_up_after(self, key: Key) -> Outcome:
         """Delete the pods of a session that is gone; the API server is asked, not the cache."""

@@ -19,6 +19,12 @@ def notes_between(old: VoiceSessionStatus, new: VoiceSessionStatus) -> list[Note
     notes = [*_complaints(old, new)]
     if new.pod and new.pod != old.pod and not new.times.joined:
         notes.append(Note("PodStarted", f"pod {new.pod} starts for the call"))
+    notes.extend(
+        Note("AgentLost", f"{loss.message}; its pod was {loss.pod}", warning=True)
+        for loss in new.lost[len(old.lost) :]
+    )
+    if old.joined and new.joined > old.joined:
+        notes.append(Note("CallTakenOver", f"the agent of pod {new.pod} has taken the call over"))
     if new.phase is not old.phase:
         notes.extend(_turn(old.phase, new))
     return notes

@@ -26,8 +26,13 @@ class Templates:
         """Return the templates that pods are made from now."""
         return [self.stable, self.canary] if self.canary else [self.stable]
 
-    def for_session(self, uid: str) -> Template:
-        """Return the template that a session should get; it is the same whenever it is asked."""
+    def for_session(self, uid: str, generation: int) -> Template:
+        """Return the template that a session should get; it is the same whenever it is asked.
+
+        Who takes a call over tries nothing new.
+        """
+        if generation > 1:
+            return self.stable
         place = int.from_bytes(hashlib.sha256(uid.encode()).digest()[:4]) % _PERCENT
         return self.canary if self.canary and place < self.percent else self.stable
 
@@ -75,13 +80,13 @@ class TemplateBook:
 
 @dataclass(slots=True)
 class Outcomes:
-    """How sessions ended that no status tells of yet, by the hash of their template."""
+    """How agents fared that no status tells of yet, by the hash of their template."""
 
     ended: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
 
     def add(self, template: str, failed: bool) -> None:
-        """Count a session that is over."""
+        """Count a session that is over, or an agent that was lost before it was."""
         self.ended[template] += 1
         self.failed[template] += failed
 

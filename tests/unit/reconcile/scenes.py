@@ -22,7 +22,8 @@ from voicepod.assignment.messages import (
     Timestamps,
 )
 from voicepod.livekit.rooms import Room
-from voicepod.reconcile.decide import Observed, decide
+from voicepod.reconcile.decide import decide
+from voicepod.reconcile.draft import Observed
 from voicepod.reconcile.objects import Pod, Problem, Session
 
 NOON: Final = datetime(2026, 1, 1, 12, tzinfo=UTC)

@@ -21,8 +21,16 @@ from voicepod.api.conditions import ConditionType, Reason
 from voicepod.api.lifecycle import Lifecycle
 from voicepod.api.session import Phase
 from voicepod.assignment.messages import PodState
-from voicepod.reconcile.actions import CloseRoom, EndJob, LookAtPod, LookAtRoom
-from voicepod.reconcile.decide import Observed, decide
+from voicepod.reconcile.actions import (
+    CloseRoom,
+    DeletePod,
+    EndJob,
+    EvictAgent,
+    LookAtPod,
+    LookAtRoom,
+)
+from voicepod.reconcile.decide import decide
+from voicepod.reconcile.draft import Observed
 from voicepod.reconcile.objects import Problem
 
 pytestmark = pytest.mark.unit
@@ -154,13 +162,21 @@ def test_a_room_that_the_agent_wants_closed_is_closed_once() -> None:
 
 
 @pytest.mark.parametrize(("lost", "words"), GONE)
-def test_an_agent_that_is_gone_while_its_caller_is_there_fails_the_call(
+def test_an_agent_that_is_gone_while_its_caller_is_there_is_lost_and_put_out(
     lost: dict[str, Any], words: str
 ) -> None:
-    status = decide(in_call(**lost)).status
+    observed = in_call(**lost)
+    decision = decide(observed)
+    status = decision.status
 
-    assert (status.phase, status.end_reason) == (Phase.FAILED, Reason.AGENT_LOST)
+    assert status.phase is Phase.STARTING
     assert words in status.message
+    (loss,) = status.lost
+    assert (loss.generation, loss.pod, loss.at) == (1, "call-1", at(5))
+    assert words in loss.message
+    gone = [DeletePod(observed.pod, at_once=True)] if observed.pod else []
+    assert decision.actions == (EvictAgent(), *gone)
+    assert status.times == decide(in_call()).status.times
 
 
 @pytest.mark.parametrize(("lost", "words"), GONE)
@@ -197,7 +213,8 @@ def test_a_lost_agent_is_seen_when_nobody_knows_its_livekit_any_more(
 ) -> None:
     status = decide(in_call(**lost, knows_livekit=False, room_stale=True)).status
 
-    assert status.end_reason is Reason.AGENT_LOST
+    # Where its VoiceAgent is gone as well, nobody can take its call over.
+    assert status.phase is Phase.FAILED
     assert words in status.message
 
 

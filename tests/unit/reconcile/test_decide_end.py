@@ -30,7 +30,8 @@ from voicepod.reconcile.actions import (
     EvictAgent,
     LookAtPod,
 )
-from voicepod.reconcile.decide import Observed, decide
+from voicepod.reconcile.decide import decide
+from voicepod.reconcile.draft import Observed
 
 pytestmark = pytest.mark.unit
 

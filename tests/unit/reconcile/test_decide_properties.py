@@ -30,7 +30,8 @@ from voicepod.reconcile.actions import (
     LookAtPod,
     LookAtRoom,
 )
-from voicepod.reconcile.decide import Observed, decide
+from voicepod.reconcile.decide import decide
+from voicepod.reconcile.draft import Observed
 from voicepod.reconcile.objects import Problem
 
 pytestmark = pytest.mark.unit

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -136,11 +137,9 @@ def test_a_starting_pod_is_waited_for_until_the_start_deadline() -> None:
     assert (decision.status.pod, decision.status.node) == ("call-1", "node-1")
 
 
-@pytest.mark.parametrize("problem", [*PROBLEMS, CRASHED], ids=lambda p: p.reason)
+@pytest.mark.parametrize("problem", PROBLEMS, ids=lambda p: p.reason)
 def test_a_pod_that_does_not_start_tells_why_long_before_the_deadline(problem: Problem) -> None:
-    finished = problem is CRASHED
-
-    status = decide(starting(pod=pod(problem=problem, finished=finished))).status
+    status = decide(starting(pod=pod(problem=problem))).status
 
     assert (status.phase, status.reason, status.message) == (
         Phase.STARTING,
@@ -170,20 +169,46 @@ def test_a_crash_is_told_rather_than_the_refusals_that_came_of_it() -> None:
 
     status = decide(starting(pod=pod(problem=CRASHED, finished=True), problem=refused)).status
 
-    assert (status.reason, status.message) == (CRASHED.reason, CRASHED.message)
+    assert status.reason is CRASHED.reason
+    assert CRASHED.message in status.message
 
 
-def test_a_job_that_ended_before_the_agent_joined_fails_after_the_deadline_with_its_words() -> None:
-    ended = call(PodState.ENDED, end="it raised", assigned=2, dispatched=2.1, ended=3)
+@pytest.mark.parametrize(
+    ("lost", "reason", "words"),
+    [
+        ({"pod": pod(problem=CRASHED, finished=True)}, Reason.AGENT_CRASHED, CRASHED.message),
+        ({"pod": pod(ready=True, deleting=True)}, Reason.AGENT_LOST, "somebody deleted"),
+        (
+            {
+                "pod": pod(ready=True),
+                "call": call(PodState.ENDED, end="it raised", assigned=2, dispatched=2.1, ended=3),
+            },
+            Reason.AGENT_NOT_JOINED,
+            "it raised",
+        ),
+    ],
+    ids=["crashed", "deleted", "raised"],
+)
+def test_an_agent_that_is_lost_before_it_has_joined_is_replaced_at_once(
+    lost: dict[str, Any], reason: Reason, words: str
+) -> None:
+    decision = decide(starting(now=4, **lost))
 
-    before = decide(starting(now=59, pod=pod(ready=True), call=ended))
-    after = decide(starting(now=60, pod=pod(ready=True), call=ended))
+    assert decision.status.phase is Phase.STARTING
+    (loss,) = decision.status.lost
+    assert loss.reason is reason
+    assert words in loss.message
+    going = [] if lost["pod"].deleting else [DeletePod(lost["pod"], at_once=True)]
+    assert decision.actions == tuple(going)
 
-    assert before.status.phase is Phase.STARTING
-    assert Assign() not in before.actions
-    assert after.status.phase is Phase.FAILED
-    assert after.status.end_reason is Reason.AGENT_NOT_JOINED
-    assert "it raised" in after.status.message
+
+def test_an_agent_that_has_the_job_and_does_not_join_is_replaced() -> None:
+    told = call(PodState.RUNNING, assigned=2, dispatched=2.1)
+    joining = partial(starting, pod=pod(ready=True), call=told, call_seen=at(17))
+
+    assert not decide(joining(17)).status.lost
+    (loss,) = decide(joining(17.1)).status.lost
+    assert loss.reason is Reason.AGENT_NOT_JOINED
 
 
 def test_an_agent_that_has_the_job_and_does_not_join_is_told_to_end_after_the_deadline() -> None:

@@ -61,13 +61,15 @@ async def call_comes_and_goes(stage: Stage, number: int, failing: str = "") -> s
     stage.make_session(name, room=room, roomSid=sid)
     await asyncio.sleep(4)
     pod = stage._find(PODS, stage.status(name).pod)
+    taken_over = pod
     if image_of(pod) == failing:
         stage.kubelet(pods.CRASHED["status"], pod["metadata"]["name"])
-        await asyncio.sleep(1)
-    else:
-        stage.livekit.rooms[room] = Room(room)
-        stage.sidecar(pod["metadata"]["name"]).end(clock(), EndReason.JOB_FINISHED, "all is said")
-        assert stage.hint(pod["metadata"]["name"])
+        await asyncio.sleep(3)
+        taken_over = stage._find(PODS, stage.status(name).pod)
+        assert image_of(taken_over) != failing
+    stage.livekit.rooms[room] = Room(room)
+    stage.sidecar(taken_over["metadata"]["name"]).end(clock(), EndReason.JOB_FINISHED, "said")
+    assert stage.hint(taken_over["metadata"]["name"])
     await asyncio.sleep(6)
     assert stage.status(name).phase.finished
     return image_of(pod)

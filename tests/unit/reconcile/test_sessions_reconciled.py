@@ -283,16 +283,38 @@ async def test_an_agent_that_ends_right_after_its_caller_left_is_not_lost() -> N
 
 
 @in_hours
-async def test_an_agent_that_crashes_while_its_caller_is_there_is_lost() -> None:
+async def test_an_agent_that_crashes_while_its_caller_is_there_is_replaced() -> None:
     async with Stage() as stage:
         await live_call(stage)
+        identity = stage.status().identity
 
         stage.kubelet(pods.CRASHED["status"])
         await asyncio.sleep(1)
+        assert stage.pod_names() == ["call-2"]
+        stage.sidecar("call-2").register(stage.sessions.clock())
+        stage.kubelet(pods.IS_READY["status"], "call-2")
+        await asyncio.sleep(2)
 
         status = stage.status()
-        assert (status.phase, status.end_reason) == (Phase.FAILED, Reason.AGENT_LOST)
-        assert "ModuleNotFoundError" in status.message
+        assert (status.phase, status.pod, status.generation) == (Phase.ACTIVE, "call-2", 2)
+        assert status.identity == identity
+        (loss,) = status.lost
+        assert "ModuleNotFoundError" in loss.message
+        assert stage.story()[-2:] == ["AgentLost", "CallTakenOver"]
+
+
+@in_hours
+async def test_a_call_whose_agents_all_crash_fails_with_what_each_of_them_said() -> None:
+    async with Stage() as stage:
+        await live_call(stage)
+
+        for generation in range(1, 5):
+            stage.kubelet(pods.CRASHED["status"], f"call-{generation}")
+            await asyncio.sleep(5)
+
+        status = stage.status()
+        assert (status.phase, status.end_reason) == (Phase.FAILED, Reason.AGENT_CRASHED)
+        assert status.message.count("ModuleNotFoundError") == 4
         assert stage.pod_names() == []
 
 

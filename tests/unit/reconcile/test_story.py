@@ -2,10 +2,12 @@ import pytest
 
 from tests.unit.reconcile.scenes import alone, ending, fresh, in_call, pod, running, starting
 from voicepod.api.conditions import Reason
+from voicepod.api.lifecycle import Lifecycle
 from voicepod.api.session import VoiceSessionStatus
 from voicepod.assignment.messages import PodState
 from voicepod.kube.events import Note
-from voicepod.reconcile.decide import Observed, decide
+from voicepod.reconcile.decide import decide
+from voicepod.reconcile.draft import Observed
 from voicepod.reconcile.objects import Problem
 from voicepod.reconcile.story import notes_between
 
@@ -55,8 +57,20 @@ def test_the_end_tells_the_whole_call() -> None:
     )
 
 
-def test_a_failure_is_a_warning() -> None:
+def test_an_agent_that_is_lost_is_a_warning_and_who_takes_over_is_told() -> None:
     lost = in_call(now=30, pod=None, call=None)
+    after = decide(lost).status
+    taken = pod(key=("voice", "desk-9"), generation=2, ready=True)
+    over = in_call(now=31, status=after, pod=taken)
+
+    assert told(in_call(), lost) == [("AgentLost", True)]
+    assert notes_between(after, decide(over).status) == [
+        Note("CallTakenOver", "the agent of pod desk-9 has taken the call over")
+    ]
+
+
+def test_a_failure_is_a_warning() -> None:
+    lost = in_call(now=30, pod=None, call=None, lifecycle=Lifecycle(max_replacements=0))
 
     assert told(in_call(), lost) == [("AgentLost", True)]
 

@@ -16,7 +16,7 @@ def test_without_a_canary_all_is_the_stable_templates() -> None:
     templates = Templates(STABLE)
 
     assert templates.all() == [STABLE]
-    assert templates.for_session("uid") is STABLE
+    assert templates.for_session("uid", 1) is STABLE
     assert templates.shares(7, most=9) == {"stable": 7}
 
 
@@ -24,10 +24,11 @@ def test_a_canary_gets_its_share_of_the_sessions_and_each_always_the_same() -> N
     templates = Templates(STABLE, CANARY, 20)
     uids = [f"session-{number}" for number in range(2000)]
 
-    tried = [uid for uid in uids if templates.for_session(uid) is CANARY]
+    tried = [uid for uid in uids if templates.for_session(uid, 1) is CANARY]
 
     assert 300 < len(tried) < 500
-    assert tried == [uid for uid in uids if templates.for_session(uid) is CANARY]
+    assert tried == [uid for uid in uids if templates.for_session(uid, 1) is CANARY]
+    assert all(templates.for_session(uid, 2) is STABLE for uid in uids)
 
 
 @given(st.integers(0, 50), st.integers(0, 20), st.integers(1, 99))

@@ -1,0 +1,120 @@
+"""When an agent counts as lost, and what is done then: another pod takes its call over.
+
+The agent's own word is not enough: one that leaves after its caller has done its work, and an
+entrypoint that raises reports success. So an end of the agent, its job or its pod makes the room
+stale (``Record``), and means nothing before the room was looked at once more.
+
+The replacement joins under the same identity, upon which LiveKit puts the one before out. It is
+put out before as well, as it may have joined under another one.
+"""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from voicepod.api.conditions import ConditionType, Reason
+from voicepod.api.session import Loss, Phase
+from voicepod.reconcile.actions import DeletePod, EvictAgent
+from voicepod.reconcile.draft import Draft, Observed
+from voicepod.reconcile.objects import Problem
+
+# An agent that has its token is in the room within a second, or some on a starved machine. One that
+# is not there after this is not on its way.
+_JOIN_PATIENCE: Final = timedelta(seconds=15)
+
+# The first replacement comes at once: a caller is waiting. What fails again and again is not the
+# pod's fault, and needs its time.
+_FIRST_PAUSE: Final = timedelta(seconds=1)
+
+
+def why_lost(draft: Draft) -> Problem | None:
+    """Return why the session's agent will not talk (any more), or None while it may."""
+    observed = draft.observed
+    if observed.knows_livekit and (observed.room_stale or observed.room is None):
+        return None
+    return _of_pod(draft) or _of_job(observed) or _of_join(draft)
+
+
+def _of_pod(draft: Draft) -> Problem | None:
+    pod = draft.observed.pod
+    if pod is None:
+        return Problem(Reason.AGENT_LOST, "the agent's pod is gone") if draft.in_room else None
+    if pod.finished:
+        return pod.problem or Problem(Reason.AGENT_LOST, "the agent's container has ended")
+    if pod.deleting:
+        return Problem(Reason.AGENT_LOST, "somebody deleted the agent's pod")
+    return None
+
+
+def _of_job(observed: Observed) -> Problem | None:
+    call = observed.call
+    if call is None or not call.over:
+        return None
+    why = call.end.message if call.end else "the agent ended its job"
+    if call.at.joined:
+        return Problem(Reason.AGENT_LOST, why)
+    return Problem(
+        Reason.AGENT_NOT_JOINED,
+        f"the agent's job ended before it joined the room: {why}; "
+        f"the end of its log: {observed.last_words or 'not to be had'}",
+    )
+
+
+def _of_join(draft: Draft) -> Problem | None:
+    call, pod = draft.observed.call, draft.observed.pod
+    if draft.in_room or pod is None or call is None or call.at.dispatched is None:
+        return None
+    if not draft.over(call.at.dispatched, _JOIN_PATIENCE):
+        return None
+    return Problem(
+        Reason.AGENT_NOT_JOINED,
+        f"the agent has the job and is not in the room; see the log of {pod.key[1]}",
+    )
+
+
+def is_given_up(draft: Draft) -> bool:
+    """Whether no further agent is to be tried."""
+    return len(draft.status.lost) >= draft.observed.lifecycle.max_replacements
+
+
+def all_losses(draft: Draft, last: Problem) -> str:
+    """Return a sentence about the last agent that was lost, and about all before it."""
+    lost = draft.status.lost
+    before = "; ".join(f"generation {one.generation}: {one.message}" for one in lost)
+    return f"{last.message}; after {len(lost)} replacements ({before})" if lost else last.message
+
+
+def replace_agent(draft: Draft, problem: Problem) -> None:
+    """Give the agent up; the session needs another pod, which the next round claims."""
+    observed, status = draft.observed, draft.status
+    if draft.in_room and status.identity and draft.may_be_open():
+        draft.actions.append(EvictAgent())
+    if observed.pod and not observed.pod.deleting:
+        draft.actions.append(DeletePod(observed.pod, at_once=True))
+    status.lost.append(
+        Loss(
+            generation=status.generation,
+            pod=status.pod,
+            template=status.template,
+            reason=problem.reason,
+            message=problem.message,
+            at=observed.now,
+        )
+    )
+    message = f"{problem.message}; another agent takes the call over"
+    draft.phase(Phase.STARTING, problem.reason, message)
+    draft.condition(ConditionType.ACTIVE, False, problem.reason, message)
+
+
+def pause_is_over(draft: Draft) -> bool:
+    """Whether the next agent may be tried; if not, wake when it may."""
+    lost = draft.status.lost
+    if len(lost) < 2:
+        return True
+    pause: timedelta = _FIRST_PAUSE * 2 ** (len(lost) - 2)
+    return draft.over(lost[-1].at, pause)
+
+
+def last_loss(draft: Draft) -> datetime | None:
+    """Return when the session was left without an agent, if none was claimed since."""
+    lost = draft.status.lost
+    return lost[-1].at if lost and draft.observed.pod is None else None
