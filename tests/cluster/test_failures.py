@@ -87,7 +87,7 @@ async def fails(stage: Stage, name: str, template: Json, reason: str, *words: st
     assert (status["phase"], status["endReason"]) == ("Failed", reason), status
     for word in words:
         assert word in status["message"]
-    assert await stage.event(name, reason, "startDeadline")
+    assert await stage.event(name, reason, words[0])
 
 
 async def test_an_agent_that_never_joins_fails_in_the_words_of_who_knows_why(stage: Stage) -> None:
@@ -97,15 +97,30 @@ async def test_an_agent_that_never_joins_fails_in_the_words_of_who_knows_why(sta
     crash = ("python", "-c", "import sys; sys.exit('no flour today')")
 
     await asyncio.gather(
-        fails(stage, "image", container(image=missing), "ImagePullFailed", missing),
-        fails(stage, "crash", container(*crash), "AgentCrashed", "code 1", "no flour today"),
-        fails(stage, "at-import", at_import, "AgentCrashed", "code 1", "the recipe is missing"),
-        fails(stage, "in-a-job", in_a_job, "AgentNotJoined", "the agent's job ended"),
+        fails(
+            stage, "image", container(image=missing), "ImagePullFailed", "startDeadline", missing
+        ),
+        fails(
+            stage,
+            "crash",
+            container(*crash),
+            "AgentCrashed",
+            "3 replacements",
+            "code 1",
+            "no flour today",
+        ),
+        fails(
+            stage, "at-import", at_import, "AgentCrashed", "3 replacements", "the recipe is missing"
+        ),
+        fails(
+            stage, "in-a-job", in_a_job, "AgentNotJoined", "3 replacements", "the agent's job ended"
+        ),
         fails(
             stage,
             "silent",
             container("python", "-c", NEVER_REGISTERS),
             "AgentNotRegistered",
+            "startDeadline",
             "no agent has registered",
         ),
     )
@@ -135,16 +150,21 @@ async def test_a_session_that_is_deleted_while_it_starts_leaves_nothing(stage: S
     await stage.pods_gone()
 
 
-async def test_an_agent_that_dies_in_a_call_is_lost_and_its_pod_goes(stage: Stage) -> None:
+async def test_an_agent_that_dies_in_a_call_is_replaced_and_its_pod_goes(stage: Stage) -> None:
     template = await agent_file(stage, "mortal", DIES_IN_A_CALL)
     prefix = await stage.apply_agent("mortal", template=template)
 
     async with stage.call(f"{prefix}1") as caller:
         name = (await stage.session_of(f"{prefix}1"))["metadata"]["name"]
-        await stage.in_phase(name, "Active")
+        first = await stage.in_phase(name, "Active")
         await caller.send_chat("Die!")
-        status = await stage.in_phase(name, "Ended", "Failed")
+        assert await stage.event(name, "CallTakenOver")
+        second = await stage.in_phase(name, "Active")
+        assert list(await stage.pods()) == [second["pod"]]
 
-    assert (status["phase"], status["endReason"]) == ("Failed", "AgentLost")
+    assert (first["generation"], second["generation"]) == (1, 2)
+    assert first["identity"] == second["identity"]
+    assert [loss["pod"] for loss in second["lost"]] == [first["pod"]]
     assert await stage.event(name, "AgentLost")
+    await stage.in_phase(name, "Ended")
     await stage.pods_gone()
