@@ -28,13 +28,24 @@ class SecretRef(Model):
     name: str = Field(min_length=1, max_length=253, description="Name of the Secret.")
 
 
+_URL: Final = r"^wss?://[^/\s]+.*$"
+_MAX_URL: Final = 2048
+
+
 class LiveKit(Model):
     """The LiveKit server that the calls are on."""
 
     url: str = Field(
-        pattern=r"^wss?://[^/\s]+.*$",
-        max_length=2048,
+        pattern=_URL,
+        max_length=_MAX_URL,
         description="URL of the LiveKit server as pods and operator reach it: wss://… or ws://…",
+    )
+    public_url: str | None = Field(
+        default=None,
+        pattern=_URL,
+        max_length=_MAX_URL,
+        description="URL of the same server as callers reach it, where that is another one; the "
+        "token endpoint gives it to them.",
     )
     credentials_secret_ref: SecretRef = Field(
         description=f"The Secret that holds {KEY} and {SECRET}. Operator and gateway read it; "

@@ -1,5 +1,6 @@
 """Tokens that open one room and no other."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final
 
@@ -10,6 +11,11 @@ from voicepod.livekit.credentials import Credentials
 
 # A token is used within milliseconds of being minted; once in the room LiveKit renews it itself.
 _JOIN_TTL: Final = timedelta(minutes=2)
+
+# The SDKs keep a token until a minute before it expires: long enough that what is asked for when a
+# page opens still holds when its reader presses the button, and short enough that a token which
+# leaks from a log opens no room the next day.
+_CALLER_TTL: Final = timedelta(minutes=10)
 
 
 def join_token(
@@ -42,6 +48,30 @@ def join_token(
         .with_attributes(accepted.attributes)
         .with_grants(grants)
         .with_ttl(_JOIN_TTL)
+        .to_jwt()
+    )
+
+
+def caller_token(
+    credentials: Credentials,
+    room: str,
+    identity: str,
+    name: str = "",
+    metadata: str = "",
+    attributes: Mapping[str, str] | None = None,
+) -> str:
+    """Mint the token a caller joins a room with, and what LiveKit lets a participant do by default.
+
+    It asks for no agent: voicepod brings the room's, and LiveKit would dispatch a second one.
+    """
+    return (
+        AccessToken(credentials.key, credentials.secret)
+        .with_identity(identity)
+        .with_name(name)
+        .with_metadata(metadata)
+        .with_attributes(dict(attributes or {}))
+        .with_grants(VideoGrants(room_join=True, room=room))
+        .with_ttl(_CALLER_TTL)
         .to_jwt()
     )
 

@@ -8,7 +8,7 @@ import pytest
 
 from voicepod.assignment.messages import Accepted
 from voicepod.livekit.credentials import Credentials
-from voicepod.livekit.tokens import join_token, room_token
+from voicepod.livekit.tokens import caller_token, join_token, room_token
 
 pytestmark = pytest.mark.unit
 
@@ -47,6 +47,30 @@ def test_an_agent_joins_its_own_room_as_an_agent_and_may_do_nothing_else() -> No
 def test_a_join_token_is_of_no_use_a_few_minutes_later() -> None:
     token = claims(join_token(CREDENTIALS, "a room", Accepted("agent-1")))
     assert token["exp"] - token["nbf"] <= 300
+
+
+def test_a_caller_joins_one_room_as_livekit_lets_anybody_do_by_default() -> None:
+    token = claims(caller_token(CREDENTIALS, "a room", "bob", "Bob", "meta", {"plan": "gold"}))
+    assert (token["iss"], token["sub"], token["name"]) == ("key", "bob", "Bob")
+    assert (token["metadata"], token["attributes"]) == ("meta", {"plan": "gold"})
+    assert token.get("kind", "standard") == "standard"
+    assert token["video"] == {
+        "roomJoin": True,
+        "room": "a room",
+        "canPublish": True,
+        "canSubscribe": True,
+        "canPublishData": True,
+    }
+
+
+def test_a_caller_s_token_asks_for_no_agent_or_livekit_would_bring_a_second_one() -> None:
+    token = claims(caller_token(CREDENTIALS, "a room", "bob"))
+    assert not {"roomConfig", "roomPreset"} & set(token)
+
+
+def test_a_caller_s_token_outlives_the_minute_for_which_sdks_stop_keeping_one() -> None:
+    token = claims(caller_token(CREDENTIALS, "a room", "bob"))
+    assert 60 < token["exp"] - token["nbf"] <= 3600
 
 
 def test_a_sidecar_administers_its_own_room_for_as_long_as_the_call_may_last() -> None:
