@@ -324,7 +324,25 @@ ROWS: Final = (
                 _quantiles("voicepod_gateway_session_created_seconds", ""),
                 "s",
             ),
+            Panel(
+                "Token requests",
+                "By what became of them.",
+                (
+                    Query(
+                        _rate("voicepod_gateway_token_requests_total", "", "outcome"), "{{outcome}}"
+                    ),
+                ),
+                "ops",
+                stacked=True,
+            ),
+            Panel(
+                "From token request to token",
+                "Ready: the agent was in the room by then. Starting: gateway.tokens.wait was over.",
+                _quantiles("voicepod_gateway_token_seconds", "", "outcome"),
+                "s",
+            ),
         ),
+        across=4,
     ),
 )
 

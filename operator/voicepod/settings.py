@@ -1,9 +1,25 @@
 """Settings of operator and gateway, from environment variables that start with ``VOICEPOD_``."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, HttpUrl, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from voicepod.api.durations import Duration, seconds
+
+# In seconds. Nobody waits longer before a silent telephone, and a request that is under way when
+# the gateway is told to stop must be done before it does.
+_MAX_TOKEN_WAIT: Final = 5.0
+
+
+def _split(value: str | list[str]) -> list[str]:
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return value
+
+
+Listed = Annotated[list[str], NoDecode, BeforeValidator(_split)]
+"""Parts that are separated by commas."""
 
 
 class Settings(BaseSettings):
@@ -11,17 +27,10 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="VOICEPOD_")
 
-    namespaces: Annotated[list[str], NoDecode] = Field(
+    namespaces: Listed = Field(
         default_factory=list,
         description="Namespaces that are watched, separated by commas; none means all.",
     )
-
-    @field_validator("namespaces", mode="before")
-    @classmethod
-    def _split(cls, value: str | list[str]) -> list[str]:
-        if isinstance(value, str):
-            return [name.strip() for name in value.split(",") if name.strip()]
-        return value
 
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
@@ -43,3 +52,35 @@ class OperatorSettings(Settings):
 
 class GatewaySettings(Settings):
     """Settings of the gateway."""
+
+    token_auth: Literal["", "hook", "anonymous"] = Field(
+        default="",
+        description="Who may have a token: nobody, whom the hook lets in, or anybody at all.",
+    )
+    token_hook_url: HttpUrl | None = Field(
+        default=None,
+        description="URL of the service that is asked whether a caller may have a token.",
+    )
+    token_origins: Listed = Field(
+        default_factory=list,
+        description="Origins of the web pages that may ask for a token, separated by commas.",
+    )
+    token_wait: Duration = Field(
+        default="2s",
+        description="How long a caller is kept waiting for the agent. With a warm pod it is in the "
+        "room within half a second; a cold one takes longer than a caller should look at nothing, "
+        "and may as well come while the caller connects.",
+    )
+
+    @field_validator("token_wait")
+    @classmethod
+    def _short(cls, value: str) -> str:
+        if seconds(value) > _MAX_TOKEN_WAIT:
+            raise ValueError(f"must be at most {_MAX_TOKEN_WAIT:.0f}s")
+        return value
+
+    @model_validator(mode="after")
+    def _hook_has_url(self) -> "GatewaySettings":
+        if (self.token_auth == "hook") != (self.token_hook_url is not None):
+            raise ValueError("token_auth=hook and token_hook_url belong together")
+        return self

@@ -34,6 +34,10 @@ ANNOTATION_ROOM_CHANGED: Final = f"{GROUP}/room-changed"
 """On sessions: touched by the gateway when LiveKit says that the room changed. The value is the
 id of the event; what it says does not matter, the operator asks LiveKit what is true."""
 
+ANNOTATION_AGENT_NAME: Final = f"{GROUP}/agent-name"
+"""On sessions: the agent name that a caller asked the token endpoint for. A later call in the same
+room is for it, too: the caller may come back with the token, and ask nobody."""
+
 MAX_AGENT_NAME: Final = 63
 """Names of agents and of sessions become values of labels, which hold 63 characters ..."""
 

@@ -1,11 +1,14 @@
-"""The gateway: makes a VoiceSession of a LiveKit webhook. Stateless; run as many as you like.
+"""The gateway: makes a VoiceSession of a webhook, or for a token. Stateless; run many of them.
 
 ::
 
-    http ──▶ keyring ──▶ reception ──▶ matching        watches ──▶ directory
-    limits   who signed   what to do    whose room      kopf        what there is
+    webhooks ──▶ keyring ──▶ reception ──▶ sessions    watches ──▶ directory
+    LiveKit's    whose       what to do    makes it    kopf        what there is
+                                              ▲
+    tokens ────▶ hook ─────▶ preparation ─────┘
+    callers'     who may     waits for the agent
 
 A webhook is a hint. It may come late, twice, out of order or never, and so it only ever does two
-things: make a session whose name follows from the room's sid, where a second attempt is a 409, or
+things: make a session whose name follows from the room's, where a second attempt is a 409, or
 touch a session, upon which the operator asks LiveKit what is true.
 """

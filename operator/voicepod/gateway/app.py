@@ -5,13 +5,22 @@ import logging
 from datetime import UTC, datetime
 from functools import partial
 
+import aiohttp
+
+from voicepod.api.durations import seconds
 from voicepod.gateway.directory import Directory
-from voicepod.gateway.http import Webhooks, create_app
+from voicepod.gateway.hook import Admission, Hook, anonymous, hook_session
+from voicepod.gateway.http import create_app
 from voicepod.gateway.keyring import Keyring
 from voicepod.gateway.metrics import Metrics
 from voicepod.gateway.notices import Notices
+from voicepod.gateway.origins import Origins
+from voicepod.gateway.preparation import Preparation
 from voicepod.gateway.reception import Reception
+from voicepod.gateway.sessions import Sessions
+from voicepod.gateway.tokens import Tokens, token_door
 from voicepod.gateway.watches import registry_for
+from voicepod.gateway.webhooks import Webhooks, webhook_door
 from voicepod.kube import client as kube_client
 from voicepod.kube.events import Events
 from voicepod.kube.watch import watching
@@ -32,12 +41,25 @@ async def run(settings: GatewaySettings) -> None:
     async with (
         kube_client.connect(traces=[kube_requests(metrics.registry)]) as kube,
         rooms.client_session([livekit_requests(metrics.registry)]) as http,
+        hook_session() as hook_http,
     ):
         fill = partial(directory.fill, kube, settings.namespaces)
         keyring = Keyring(kube, directory)
         events = Events(kube, "voicepod-gateway", lambda: datetime.now(UTC))
-        reception = Reception(kube, directory, keyring, partial(Rooms, http), Notices(events))
-        app = create_app(Webhooks(directory, keyring, reception, metrics))
+        sessions = Sessions(kube, directory, Notices(events))
+        reception = Reception(kube, directory, keyring, partial(Rooms, http), sessions)
+        webhooks = Webhooks(webhook_door(directory), keyring, reception, metrics)
+        admission = _admission(settings, hook_http)
+        tokens = admission and Tokens(
+            token_door(directory),
+            Origins(settings.token_origins),
+            admission,
+            directory,
+            keyring,
+            Preparation(directory, keyring, sessions, seconds(settings.token_wait)),
+            metrics,
+        )
+        app = create_app(directory, metrics.registry, webhooks, tokens)
         # Probes are answered from the start; the watches need what the first list waits for.
         async with serving(app, settings.port):
             await fill_first(fill)
@@ -54,3 +76,15 @@ async def run(settings: GatewaySettings) -> None:
                 await stop.wait()
                 for task in tasks:
                     task.cancel()
+
+
+def _admission(settings: GatewaySettings, http: aiohttp.ClientSession) -> Admission | None:
+    """Return who says who may have a token; None: nobody may."""
+    match settings.token_auth:
+        case "hook":
+            return Hook(http, str(settings.token_hook_url))
+        case "anonymous":
+            logger.warning("anybody who reaches this port may have a token: tokens are anonymous")
+            return anonymous
+        case _:
+            return None

@@ -4,8 +4,9 @@ It may be a moment behind, and it may hold what is gone: whoever acts on it must
 too.
 """
 
+import asyncio
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from voicepod.gateway.objects import Agent, Key, Session, parse_agent, parse_session
 from voicepod.kube.client import VOICE_AGENTS, VOICE_SESSIONS, Kube, Object
@@ -25,6 +26,8 @@ class Directory:
         """Whether everything was listed once."""
         self._sessions: dict[Key, Session] = {}
         self._in_room: dict[str, dict[Key, Session]] = {}
+        self._news: dict[Key, asyncio.Event] = {}
+        """Of the sessions that somebody waits for."""
 
     def sessions_in(self, room: str) -> list[Session]:
         """Return the sessions, unfinished or not, of a room with this name."""
@@ -68,6 +71,7 @@ class Directory:
         elif known is None or known.version < session.version:
             self._sessions[session.key] = session
             self._in_room.setdefault(session.room, {})[session.key] = session
+            self._tell(session.key)
 
     def forget_session(self, key: Key) -> None:
         """Drop a session that turned out to be gone."""
@@ -77,6 +81,20 @@ class Directory:
             del in_room[key]
             if not in_room:
                 del self._in_room[session.room]
+            self._tell(key)
+
+    async def until(self, key: Key, so: Callable[[Session | None], bool]) -> Session | None:
+        """Wait until a session is as ``so`` says, and return it; None stands for one that is gone.
+
+        It may wait for ever.
+        """
+        while not so(session := self._sessions.get(key)):
+            await self._news.setdefault(key, asyncio.Event()).wait()
+        return session
+
+    def _tell(self, key: Key) -> None:
+        if news := self._news.pop(key, None):
+            news.set()
 
     async def fill(self, kube: Kube, namespaces: Collection[str]) -> None:
         """List everything, and forget what was known before and is not there any more.

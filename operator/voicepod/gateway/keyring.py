@@ -50,6 +50,14 @@ class Keyring:
         pair = self._pairs.get(_place(agent))
         return pair and Credentials(agent.livekit.url, pair.key, pair.secret)
 
+    async def read_credentials_of(self, agent: Agent) -> Credentials | None:
+        """Return the credentials of a VoiceAgent, reading its Secret if that was never done.
+
+        None when it holds none. Raises Unavailable when it cannot be read now.
+        """
+        await self._read_new()
+        return self.credentials_of(agent)
+
     def agents_of(self, signer: Credentials) -> list[Agent]:
         """Return the VoiceAgents that a webhook of this signer may concern."""
         return [agent for agent in self._directory.agents.values() if self._is_of(agent, signer)]
@@ -69,12 +77,8 @@ class Keyring:
         otherwise.
         """
         arrived = self._clock()
-        places = self._places()
-        if new := {place: places[place] for place in places.keys() - self._pairs.keys()}:
-            await self._read(new)
-            if self._away:
-                # The room may be theirs.
-                raise self._away
+        # The room may be a new VoiceAgent's.
+        await self._read_new()
         try:
             return verify(body, authorization, self._known())
         except InvalidSignatureError:
@@ -93,6 +97,13 @@ class Keyring:
             async with self._reading:
                 await self._refresh()
             await asyncio.sleep(_REFRESH)
+
+    async def _read_new(self) -> None:
+        places = self._places()
+        if new := {place: places[place] for place in places.keys() - self._pairs.keys()}:
+            await self._read(new)
+            if self._away:
+                raise self._away
 
     async def _read_again(self, arrived: float) -> bool:
         """Read all Secrets for a webhook that arrived then; False when that was done just before.

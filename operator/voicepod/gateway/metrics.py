@@ -24,7 +24,8 @@ _EVENTS: Final = frozenset(
     }
 )
 
-# In seconds: a creation takes a few milliseconds, and ten seconds where the API server is slow.
+# In seconds: a creation takes a few milliseconds, an agent's join with a warm pod some hundred, and
+# both ten seconds where the API server is slow.
 _BUCKETS: Final = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
 
 
@@ -45,6 +46,20 @@ class Metrics:
             buckets=_BUCKETS,
             registry=self.registry,
         )
+        self._tokens = Counter(
+            "voicepod_gateway_token_requests",
+            "Requests for a token, by what became of them.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self._token_seconds = Histogram(
+            "voicepod_gateway_token_seconds",
+            "From the arrival of a request until it had its token: ready, if the agent was in the "
+            "room by then, or starting.",
+            ["outcome"],
+            buckets=_BUCKETS,
+            registry=self.registry,
+        )
 
     def webhook(self, event: str, outcome: Outcome, seconds: float) -> None:
         """Count a webhook that took so long. An ``event`` that was not read is empty."""
@@ -52,3 +67,9 @@ class Metrics:
         self._webhooks.labels(known, outcome.label).inc()
         if outcome is Outcome.CREATED:
             self._created.observe(seconds)
+
+    def token(self, outcome: Outcome, seconds: float) -> None:
+        """Count a request for a token that took so long."""
+        self._tokens.labels(outcome.label).inc()
+        if outcome in (Outcome.READY, Outcome.STARTING):
+            self._token_seconds.labels(outcome.label).observe(seconds)

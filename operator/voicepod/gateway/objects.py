@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from voicepod.api.agent import LiveKit, RoomRule
-from voicepod.api.names import ANNOTATION_ROOM_CHANGED
+from voicepod.api.names import ANNOTATION_AGENT_NAME, ANNOTATION_ROOM_CHANGED
 from voicepod.api.session import Phase
 from voicepod.gateway.rules import Rules
 from voicepod.kube.client import Object
@@ -35,9 +35,15 @@ class Session:
     agent: Key
     room: str
     room_sid: str
-    """Empty while nobody has opened the room of a session that was made by hand."""
+    """Empty while nobody has opened the room of a session that was made before it."""
+    agent_name: str
+    """The agent name that a caller asked for; empty for most."""
     phase: str
     """A ``Phase``, or one that only a newer operator knows."""
+    reason: str
+    """Why it is in this phase."""
+    joined: bool
+    """The agent was in the room."""
     caller_there: bool
     """The operator has seen a caller in the room, and none leave."""
     room_changed: str
@@ -70,7 +76,7 @@ def parse_agent(raw: Object) -> Agent:
 def parse_session(raw: Object) -> Session:
     """Parse a VoiceSession."""
     metadata, spec, status = raw["metadata"], raw["spec"], raw.get("status", {})
-    times = status.get("times", {})
+    annotations, times = metadata.get("annotations", {}), status.get("times", {})
     return Session(
         key=(metadata["namespace"], metadata["name"]),
         uid=metadata["uid"],
@@ -78,7 +84,10 @@ def parse_session(raw: Object) -> Session:
         agent=(metadata["namespace"], spec["agentRef"]["name"]),
         room=spec["room"],
         room_sid=spec.get("roomSid") or status.get("roomSid", ""),
+        agent_name=annotations.get(ANNOTATION_AGENT_NAME, ""),
         phase=status.get("phase", Phase.PENDING),
+        reason=status.get("reason", ""),
+        joined="joined" in times,
         caller_there="caller" in times and "left" not in times,
-        room_changed=metadata.get("annotations", {}).get(ANNOTATION_ROOM_CHANGED, ""),
+        room_changed=annotations.get(ANNOTATION_ROOM_CHANGED, ""),
     )

@@ -14,8 +14,8 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from itertools import count
 from typing import Final
 
 from livekit.protocol.webhook import WebhookEvent
@@ -24,13 +24,12 @@ from voicepod.api.agent import MAX_ROOM_NAME
 from voicepod.api.names import ANNOTATION_ROOM_CHANGED
 from voicepod.gateway.directory import Directory
 from voicepod.gateway.keyring import Keyring
-from voicepod.gateway.matching import Choice, choose
-from voicepod.gateway.notices import Notices
-from voicepod.gateway.objects import Agent, Key, Session, parse_session
+from voicepod.gateway.matching import choose
+from voicepod.gateway.objects import Agent, Session, parse_session
 from voicepod.gateway.outcome import Outcome
-from voicepod.gateway.sessions import build_session, session_name
+from voicepod.gateway.sessions import Sessions, Wanted
 from voicepod.kube.client import VOICE_SESSIONS, Kube
-from voicepod.kube.errors import Conflict, NotFound, Refused, Unavailable
+from voicepod.kube.errors import NotFound, Unavailable
 from voicepod.livekit.credentials import Credentials
 from voicepod.livekit.rooms import Rooms, is_caller
 from voicepod.livekit.webhooks import MalformedEventError
@@ -62,7 +61,7 @@ class Reception:
     directory: Directory
     keyring: Keyring
     rooms: Callable[[Credentials], Rooms]
-    notices: Notices
+    sessions: Sessions
     clock: Callable[[], float] = time.time
 
     async def take(self, event: WebhookEvent, signer: Credentials) -> Outcome:
@@ -129,16 +128,22 @@ class Reception:
     def _sessions_of(self, visit: Visit) -> list[Session]:
         """Return the sessions of this very room, however they were made, in any namespace.
 
-        One that was made by hand names no sid before its room is open: it is of the room as long
-        as it is unfinished. A session of another LiveKit project has a room of its own.
+        One that was made before its room was open names no sid: it is of the room as long as it is
+        unfinished.
         """
-        ours = {agent.key for agent in (*visit.agents, *visit.departed)}
         return [
             session
-            for session in self.directory.sessions_in(visit.room)
-            if session.agent in ours
-            and (session.room_sid == visit.sid or (not session.room_sid and not session.finished))
+            for session in self._namesakes(visit)
+            if session.room_sid == visit.sid or (not session.room_sid and not session.finished)
         ]
+
+    def _namesakes(self, visit: Visit) -> list[Session]:
+        """Return the sessions of all rooms with this name.
+
+        A session of another LiveKit project has a room of its own.
+        """
+        ours = {agent.key for agent in (*visit.agents, *visit.departed)}
+        return [one for one in self.directory.sessions_in(visit.room) if one.agent in ours]
 
     async def _touch(self, session: Session, visit: Visit) -> Session | None:
         """Have the operator look at the room; return the session as it is then, None if gone."""
@@ -165,7 +170,8 @@ class Reception:
                 MAX_ROOM_NAME,
             )
             return Outcome.NAME_TOO_LONG
-        dispatches = await self._dispatches(visit)
+        asked = await self._asked(visit)
+        dispatches = {**await self._dispatches(visit), **asked}
         choice = choose(visit.agents, visit.room, dispatches)
         if choice is None:
             logger.debug(
@@ -178,35 +184,31 @@ class Reception:
             return Outcome.UNWANTED
         if not await self._is_true(visit, choice.agent, caller_needed=again):
             return Outcome.IGNORED
-        key = self._free_key(visit, choice.agent)
-        metadata = dispatches.get(choice.claim.dispatch, "")
-        if await self._create(key, choice, visit, metadata):
-            self.notices.contested(visit.room, choice)
+        wanted = Wanted(
+            choice,
+            visit.room,
+            visit.sid,
+            metadata=dispatches.get(choice.claim.dispatch, ""),
+            agent_name=choice.claim.dispatch if choice.claim.dispatch in asked else "",
+        )
+        if await self.sessions.create(wanted):
             return Outcome.CREATED
-        if not caller:
-            return Outcome.EXISTS
-        # Another gateway made it, and our watch is a moment behind: read it, and decide with it.
-        self.directory.see_session(await self.kube.get(VOICE_SESSIONS, *key))
-        return await self._joined(visit)
+        # Somebody else made it, and our watch is a moment behind: decide with it.
+        return await (self._joined(visit) if caller else self._opened(visit))
 
-    def _free_key(self, visit: Visit, agent: Agent) -> Key:
-        names = (session_name(visit.sid, attempt) for attempt in count(1))
-        keys = ((agent.key[0], name) for name in names)
-        return next(key for key in keys if not self.directory.has_session(key))
+    async def _asked(self, visit: Visit) -> dict[str, str]:
+        """Return what callers asked the token endpoint for in rooms of this name, as dispatches.
 
-    async def _create(self, key: Key, choice: Choice, visit: Visit, metadata: str) -> bool:
-        """Create a session; False when it is there already."""
-        body = build_session(key[1], choice.agent, visit.room, visit.sid, metadata)
-        try:
-            raw = await self.kube.create(VOICE_SESSIONS, key[0], body)
-        except Conflict:
-            return False
-        except (Refused, NotFound) as error:
-            self.notices.refused(visit.room, choice.agent, error)
-            raise
-        # So that the next event of the room finds it, even before the watch tells.
-        self.directory.see_session(raw)
-        return True
+        A caller's token holds no dispatch, and LiveKit renews it during the call: they may come
+        back with it hours later.
+        """
+        asked = {one.agent_name: one.key for one in self._namesakes(visit) if one.agent_name}
+        found: dict[str, str] = {}
+        for name, key in asked.items():
+            with suppress(NotFound):
+                session = await self.kube.get(VOICE_SESSIONS, *key)
+                found[name] = session["spec"]["metadata"]
+        return found
 
     async def _dispatches(self, visit: Visit) -> dict[str, str]:
         """Return the agent names that the room's dispatches ask for, each with its metadata.

@@ -40,7 +40,7 @@ class Rules:
         rules = list(rules)
         self.agent_names = frozenset(rule.agent_name for rule in rules if rule.agent_name)
         self._names = frozenset(rule.name for rule in rules if rule.name)
-        self._prefixes = sorted((r.prefix for r in rules if r.prefix), key=len, reverse=True)
+        self.prefixes = sorted((r.prefix for r in rules if r.prefix), key=len, reverse=True)
         self._regexes = [_compile(rule.regex) for rule in rules if rule.regex]
 
     def claim(self, room: str, dispatched: Collection[str]) -> Claim | None:
@@ -52,7 +52,7 @@ class Rules:
             return Claim(Kind.AGENT_NAME, dispatch=asked[0])
         if room in self._names:
             return Claim(Kind.NAME)
-        for prefix in self._prefixes:
+        for prefix in self.prefixes:
             if room.startswith(prefix):
                 return Claim(Kind.PREFIX, len(prefix))
         if any(regex.fullmatch(room) for regex in self._regexes if regex):

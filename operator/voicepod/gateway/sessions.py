@@ -1,41 +1,97 @@
-"""VoiceSessions as the gateway makes them."""
+"""VoiceSessions as the gateway makes them, for a webhook and for a token alike."""
 
 import base64
 import hashlib
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import count
 from typing import Final
 
-from voicepod.api.names import API_VERSION, LABEL_AGENT
-from voicepod.gateway.objects import Agent
-from voicepod.kube.client import Object
+from voicepod.api.names import ANNOTATION_AGENT_NAME, API_VERSION, LABEL_AGENT
+from voicepod.gateway.directory import Directory
+from voicepod.gateway.matching import Choice
+from voicepod.gateway.notices import Notices
+from voicepod.gateway.objects import Key
+from voicepod.kube.client import VOICE_SESSIONS, Kube, Object
+from voicepod.kube.errors import Conflict, NotFound, Refused
 
 # 100 bits of the hash: no two rooms of a cluster's life will ever share them.
 _HASH_LENGTH: Final = 20
 
 
-def session_name(room_sid: str, attempt: int = 1) -> str:
-    """Return the name of a room's session; it follows from the sid, so that a repeat is a conflict.
+def session_name(room: str, attempt: int = 1) -> str:
+    """Return the name of a room's session; it follows from the room's name.
 
-    ``attempt`` is 2 and more for a caller who comes back to the same room after its session ended.
+    So the API server lets one gateway make it, whichever come first: a webhook, another one, or a
+    request for a token, which knows no sid yet. ``attempt`` is 2 and more for a later call in a
+    room of the same name.
     """
-    digest = base64.b32encode(hashlib.sha256(room_sid.encode()).digest()).decode()
+    digest = base64.b32encode(hashlib.sha256(room.encode()).digest()).decode()
     name = f"room-{digest[:_HASH_LENGTH].lower()}"
     return name if attempt == 1 else f"{name}-{attempt}"
 
 
-def build_session(name: str, agent: Agent, room: str, room_sid: str, metadata: str) -> Object:
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A session that there is to be."""
+
+    choice: Choice
+    room: str
+    room_sid: str = ""
+    """Empty while the room is not open."""
+    metadata: str = ""
+    agent_name: str = ""
+    """The agent name that a caller asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sessions:
+    """Makes sessions, and has the directory know of them before the watch does."""
+
+    kube: Kube
+    directory: Directory
+    notices: Notices
+
+    async def create(self, wanted: Wanted) -> Key | None:
+        """Create a session under a name that is free; None when somebody was quicker.
+
+        The directory knows who has the name then, and whoever wants a session decides anew. Raises
+        an exception of ``kube.errors``.
+        """
+        namespace = wanted.choice.agent.key[0]
+        names = (session_name(wanted.room, attempt) for attempt in count(1))
+        name = next(name for name in names if not self.directory.has_session((namespace, name)))
+        try:
+            raw = await self.kube.create(VOICE_SESSIONS, namespace, build_session(name, wanted))
+        except Conflict:
+            with suppress(NotFound):
+                self.directory.see_session(await self.kube.get(VOICE_SESSIONS, namespace, name))
+            return None
+        except (Refused, NotFound) as error:
+            self.notices.refused(wanted.room, wanted.choice.agent, error)
+            raise
+        self.directory.see_session(raw)
+        self.notices.contested(wanted.room, wanted.choice)
+        return namespace, name
+
+
+def build_session(name: str, wanted: Wanted) -> Object:
     """Return the manifest of a session."""
+    namespace, agent = wanted.choice.agent.key
+    annotations = {ANNOTATION_AGENT_NAME: wanted.agent_name} if wanted.agent_name else {}
     return {
         "apiVersion": API_VERSION,
         "kind": "VoiceSession",
         "metadata": {
             "name": name,
-            "namespace": agent.key[0],
-            "labels": {LABEL_AGENT: agent.key[1]},
+            "namespace": namespace,
+            "labels": {LABEL_AGENT: agent},
+            **({"annotations": annotations} if annotations else {}),
         },
         "spec": {
-            "agentRef": {"name": agent.key[1]},
-            "room": room,
-            "roomSid": room_sid,
-            "metadata": metadata,
+            "agentRef": {"name": agent},
+            "room": wanted.room,
+            "roomSid": wanted.room_sid,
+            "metadata": wanted.metadata,
         },
     }

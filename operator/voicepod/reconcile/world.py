@@ -206,5 +206,9 @@ def _sid(record: Record) -> str:
     return record.status.room_sid or record.session.spec.room_sid
 
 
-def _precedence(record: Record) -> tuple[bool, datetime, Key]:
-    return record.status.times.claimed is None, record.session.created, record.session.key
+def _precedence(record: Record) -> tuple[bool, datetime, bool, Key]:
+    session = record.session
+    # Of two that were made in one second, whichever names no sid was there before the room was: a
+    # gateway that had not heard of it made the other one by a webhook of the room.
+    after_room = bool(session.spec.room_sid)
+    return record.status.times.claimed is None, session.created, after_room, session.key

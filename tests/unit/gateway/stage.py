@@ -16,17 +16,26 @@ from tests.support.fake_kube import Call, FakeKube, put_secret
 from tests.support.fake_livekit import FakeLiveKit
 from voicepod.api.names import ANNOTATION_ROOM_CHANGED
 from voicepod.gateway.directory import Directory
-from voicepod.gateway.http import Webhooks, create_app
+from voicepod.gateway.hook import Admission, anonymous
+from voicepod.gateway.http import create_app
 from voicepod.gateway.keyring import Keyring
 from voicepod.gateway.metrics import Metrics
 from voicepod.gateway.notices import Notices
+from voicepod.gateway.origins import Origins
+from voicepod.gateway.preparation import Preparation
 from voicepod.gateway.reception import Reception
+from voicepod.gateway.sessions import Sessions
+from voicepod.gateway.tokens import Tokens, token_door
+from voicepod.gateway.webhooks import Webhooks, webhook_door
 from voicepod.kube.client import VOICE_AGENTS, VOICE_SESSIONS, Object
 from voicepod.kube.events import Events, Note, Regarding
 from voicepod.livekit.credentials import Credentials
 
 OURS = Credentials("ws://livekit", "our-key", "our-secret-of-at-least-32-characters")
 THEIRS = Credentials("ws://livekit", "their-key", "their-secret-of-at-least-32-characters")
+
+PAGE = "https://app.example.com"
+"""The origin of the platform's own web page."""
 
 Answer = tuple[int, dict[str, Any]]
 
@@ -43,9 +52,9 @@ class NotedEvents(Events):
 
 
 class Stage:
-    """One gateway and its surroundings."""
+    """One gateway and its surroundings; ``patience`` is in seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, admission: Admission | None = anonymous, patience: float = 60.0) -> None:
         self.now = time.time()
         self.kube = FakeKube()
         self.livekit = FakeLiveKit()
@@ -54,16 +63,24 @@ class Stage:
         self.events = NotedEvents(self.kube)
         self.metrics = Metrics()
         self.keyring = Keyring(self.kube, self.directory, lambda: self.now)
+        sessions = Sessions(self.kube, self.directory, Notices(self.events))
         reception = Reception(
-            self.kube,
+            self.kube, self.directory, self.keyring, self.livekit, sessions, lambda: self.now
+        )
+        self.webhooks = Webhooks(
+            webhook_door(self.directory), self.keyring, reception, self.metrics
+        )
+        self.tokens = admission and Tokens(
+            token_door(self.directory),
+            Origins([PAGE]),
+            admission,
             self.directory,
             self.keyring,
-            self.livekit,
-            Notices(self.events),
-            lambda: self.now,
+            Preparation(self.directory, self.keyring, sessions, patience),
+            self.metrics,
         )
-        self.webhooks = Webhooks(self.directory, self.keyring, reception, self.metrics)
-        self.client = TestClient(TestServer(create_app(self.webhooks)))
+        app = create_app(self.directory, self.metrics.registry, self.webhooks, self.tokens)
+        self.client = TestClient(TestServer(app))
         self.kube.watch(
             VOICE_AGENTS, lambda type_, raw: self.directory.see_agent(raw, type_ == "DELETED")
         )

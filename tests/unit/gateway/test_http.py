@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.fake_kube import Call
 from tests.unit.gateway.stage import OURS, THEIRS, Stage, sign
-from voicepod.gateway import http
+from voicepod.gateway import door
 
 pytestmark = pytest.mark.unit
 
@@ -99,7 +99,7 @@ class SlowApi:
 async def test_more_webhooks_than_the_bound_are_told_to_come_again(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(http, "_MAX_UNDER_WAY", 2)
+    monkeypatch.setattr(stage.webhooks.door, "places", 2)
     await stage.keyring.verify(BODY, sign(BODY))
     stage.kube.fault = api = SlowApi()
     taken = []
@@ -115,7 +115,7 @@ async def test_more_webhooks_than_the_bound_are_told_to_come_again(
 
 
 async def test_a_body_that_dawdles_is_408(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http, "_READ_TIMEOUT", 0)
+    monkeypatch.setattr(door, "_READ_TIMEOUT", 0)
 
     async def body() -> AsyncIterator[bytes]:
         yield BODY[:1]
@@ -165,4 +165,4 @@ async def test_refused_webhooks_are_logged_once_in_a_while(
 ) -> None:
     for _ in range(10):
         await stage.post(BODY, None)
-    assert caplog.text.count("a webhook was answered with 401") == 1
+    assert caplog.text.count("one of the webhooks was answered with 401") == 1

@@ -19,7 +19,7 @@ async def test_a_room_gets_its_session(stage: Stage, event: str) -> None:
     stage.add_agent("ada", {"name": "lobby"})
     assert await stage.send(event) == (OK, {"outcome": "created"})
     (session,) = stage.sessions()
-    assert session["metadata"]["name"] == session_name("RM_1")
+    assert session["metadata"]["name"] == session_name("lobby")
     assert session["metadata"]["namespace"] == "voice"
     assert session["metadata"]["labels"] == {"voicepod.dev/agent": "ada"}
     assert session["spec"] == {
@@ -208,7 +208,7 @@ class TestARoomThatHasASessionMadeByHand:
         stage.kube.remove(VOICE_SESSIONS, "voice", "by-hand")
         stage.directory.see_session(stale)
         assert await stage.send(JOINED) == (OK, {"outcome": "created"})
-        assert [s["metadata"]["name"] for s in stage.sessions()] == [session_name("RM_1")]
+        assert [s["metadata"]["name"] for s in stage.sessions()] == [session_name("lobby")]
 
 
 class TestACallerWhoComesBackAfterTheSessionEnded:
@@ -219,7 +219,7 @@ class TestACallerWhoComesBackAfterTheSessionEnded:
             stage.set_status("Ended")
             stage.livekit.rooms["lobby"] = Room("lobby", "RM_1", frozenset({"bob"}))
             assert await stage.send(JOINED) == (OK, {"outcome": "created"})
-            assert stage.sessions()[-1]["metadata"]["name"] == session_name("RM_1", attempt)
+            assert stage.sessions()[-1]["metadata"]["name"] == session_name("lobby", attempt)
         assert await stage.send(JOINED) == (OK, {"outcome": "touched"})
 
     @pytest.mark.parametrize(
@@ -272,7 +272,7 @@ class TestTwoGateways:
     async def test_make_one_session(self, stage: Stage) -> None:
         stage.add_agent()
         await stage.send("room_started")
-        stage.directory.forget_session(("voice", session_name("RM_1")))
+        stage.directory.forget_session(("voice", session_name("lobby")))
         assert await stage.send("room_started") == (OK, {"outcome": "exists"})
         assert len(stage.sessions()) == 1
 
@@ -281,7 +281,7 @@ class TestTwoGateways:
     ) -> None:
         stage.add_agent()
         await stage.send("room_started")
-        stage.directory.forget_session(("voice", session_name("RM_1")))
+        stage.directory.forget_session(("voice", session_name("lobby")))
         assert await stage.send(JOINED, id_="EV_7") == (OK, {"outcome": "touched"})
         assert stage.touched_for() == ["EV_7"]
 
@@ -291,6 +291,6 @@ class TestTwoGateways:
         await stage.send("room_started")
         stage.set_status("Ended")
         await stage.send(JOINED)
-        stage.directory.forget_session(("voice", session_name("RM_1", 2)))
+        stage.directory.forget_session(("voice", session_name("lobby", 2)))
         assert await stage.send(JOINED, id_="EV_7") == (OK, {"outcome": "touched"})
         assert stage.touched_for() == ["", "EV_7"]

@@ -174,6 +174,15 @@ def test_of_two_sessions_made_at_once_one_has_the_room(world: World) -> None:
     assert (holder(world, "a"), holder(world, "b")) == (None, "a")
 
 
+def test_of_two_made_at_once_the_one_that_a_webhook_made_does_not_have_the_room(
+    world: World,
+) -> None:
+    world.put_session(named("a", sid="RM_1"))
+    world.put_session(named("b", sid=""))
+
+    assert (holder(world, "a"), holder(world, "b")) == ("b", None)
+
+
 def test_a_session_that_has_its_pod_keeps_the_room_from_an_older_one(world: World) -> None:
     world.put_session(named("early", created=0))
     world.put_session(named("late", created=1, status=claimed()))
