@@ -131,6 +131,16 @@ def test_an_ingress_opens_the_webhook_and_nothing_else() -> None:
     }
 
 
+def test_an_ingress_opens_the_token_endpoint_when_it_is_on() -> None:
+    def paths(auth: str) -> list[str]:
+        gateway = {"ingress": {"enabled": True, "host": "calls"}, "tokens": {"auth": auth}}
+        (rule,) = render(gateway=gateway).one("Ingress", "voicepod-gateway")["spec"]["rules"]
+        return [path["path"] for path in rule["http"]["paths"]]
+
+    assert paths("") == ["/livekit/webhook"]
+    assert paths("anonymous") == ["/livekit/webhook", "/token"]
+
+
 def test_the_gateway_can_have_a_fixed_address() -> None:
     def address(value: str) -> str | None:
         objects = render(gateway={"service": {"clusterIP": value}})

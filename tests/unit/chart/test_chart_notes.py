@@ -74,6 +74,12 @@ def test_the_webhook_s_url_is_the_one_that_livekit_reaches(chart: Path) -> None:
     assert inside not in text
 
 
+def test_tokens_for_anybody_are_warned_of(chart: Path) -> None:
+    warning = "WARNING: gateway.tokens.auth is anonymous"
+    assert warning not in notes(chart)
+    assert warning in notes(chart, gateway={"tokens": {"auth": "anonymous"}})
+
+
 def test_a_cluster_wide_installation_is_told_that_agent_pods_are_not_closed(chart: Path) -> None:
     warning = "lays no NetworkPolicy"
     assert warning in notes(chart)

@@ -70,6 +70,22 @@ def test_the_gateway_understands_its_environment(monkeypatch: pytest.MonkeyPatch
     assert GatewaySettings() == GatewaySettings(namespaces=[], log_level="INFO", port=9552)
 
 
+def test_the_gateway_understands_who_may_have_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens = {
+        "auth": "hook",
+        "hookUrl": "http://auth.web.svc/calls",
+        "origins": ["https://app.example.com", "http://localhost:3000"],
+        "wait": "500ms",
+    }
+    for name, value in environment("gateway", gateway={"tokens": tokens}).items():
+        monkeypatch.setenv(name, value)
+    settings = GatewaySettings()
+    assert settings.token_auth == "hook"
+    assert str(settings.token_hook_url) == "http://auth.web.svc/calls"
+    assert settings.token_origins == ["https://app.example.com", "http://localhost:3000"]
+    assert settings.token_wait == "500ms"
+
+
 @pytest.mark.parametrize(("component", "port"), [("operator", 9551), ("gateway", 9552)])
 def test_a_service_leads_to_the_port_that_the_process_listens_on(component: str, port: int) -> None:
     objects = render()

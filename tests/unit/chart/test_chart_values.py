@@ -28,6 +28,12 @@ pytestmark = pytest.mark.unit
         ({"logLevel": "debug"}, "at '/logLevel': value must be one of 'DEBUG'"),
         ({"fullnameOverride": "x" * 41}, "at '/fullnameOverride': maxLength: got 41, want 40"),
         ({"gateway": {"service": {"clusterIP": "here"}}}, "at '/gateway/service/clusterIP'"),
+        ({"gateway": {"tokens": {"auth": "open"}}}, "at '/gateway/tokens/auth': value must be"),
+        (
+            {"gateway": {"tokens": {"origins": ["https://a.example.com/"]}}},
+            "at '/gateway/tokens/origins/0'",
+        ),
+        ({"gateway": {"tokens": {"wait": "2m"}}}, "at '/gateway/tokens/wait'"),
         ({"podLabels": {"a": 1}}, "at '/podLabels/a': got number, want string"),
     ],
 )
@@ -43,6 +49,14 @@ def test_a_misspelt_or_mistyped_value_is_named(values: dict[str, Any], complaint
         (
             {"gateway": {"ingress": {"enabled": True}}},
             "gateway.ingress.enabled needs gateway.ingress.host",
+        ),
+        (
+            {"gateway": {"tokens": {"auth": "hook"}}},
+            "gateway.tokens.auth: hook and gateway.tokens.hookUrl belong together",
+        ),
+        (
+            {"gateway": {"tokens": {"auth": "anonymous", "hookUrl": "http://auth"}}},
+            "gateway.tokens.auth: hook and gateway.tokens.hookUrl belong together",
         ),
         ({"test": {"agent": "hello"}}, "test.agent and test.namespace belong together"),
         ({"test": {"namespace": "voice"}}, "test.agent and test.namespace belong together"),
