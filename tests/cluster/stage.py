@@ -71,6 +71,16 @@ class Stage:
             "spec": {"agentRef": {"name": agent}, "room": f"{self.namespace}/{name}", **spec},
         }
 
+    async def gateway(self) -> str:
+        """Return the URL of the gateway's Service, as this machine reaches it."""
+        service = json.loads(
+            await self.kubectl(
+                *("get", "service", "voicepod-gateway", "--output", "json"),
+                *("--namespace", chart.NAMESPACE),
+            )
+        )
+        return f"http://{service['spec']['clusterIP']}:{service['spec']['ports'][0]['port']}"
+
     async def delete(self, resource: Resource, name: str) -> None:
         """Delete an object, and don't wait until it is gone."""
         found = await self.kube.get(resource, self.namespace, name)
@@ -84,7 +94,14 @@ class Stage:
     async def call(self, room: str, identity: str = "robert") -> AsyncIterator[Caller]:
         """Join a room; what is heard or not within PATIENCE decides."""
         key, secret = self.cluster.livekit_api_key, self.cluster.livekit_api_secret
-        caller = Caller(self.cluster.livekit_url, join_token(key, secret, room, identity))
+        token = join_token(key, secret, room, identity)
+        async with self.call_with(self.cluster.livekit_url, token) as caller:
+            yield caller
+
+    @asynccontextmanager
+    async def call_with(self, url: str, token: str) -> AsyncIterator[Caller]:
+        """Join the room that a token is for, with the patience of ``call``."""
+        caller = Caller(url, token)
         try:
             async with asyncio.timeout(PATIENCE), caller:
                 yield caller

@@ -12,7 +12,6 @@ import aiohttp
 import pytest
 from livekit import api
 
-from local import chart
 from tests.cluster.stage import Stage
 from voicepod.kube.client import VOICE_SESSIONS
 
@@ -45,19 +44,13 @@ def signed(stage: Stage, body: bytes) -> str:
 
 async def post(stage: Stage, body: bytes, authorization: str | None) -> tuple[int, str]:
     """Post a webhook to the gateway's Service, and return the answer."""
-    service = json.loads(
-        await stage.kubectl(
-            *("get", "service", "voicepod-gateway", "--output", "json"),
-            *("--namespace", chart.NAMESPACE),
-        )
-    )
-    url = f"http://{service['spec']['clusterIP']}:{service['spec']['ports'][0]['port']}"
+    url = f"{await stage.gateway()}/livekit/webhook"
     headers = {"Content-Type": "application/webhook+json"}
     if authorization is not None:
         headers["Authorization"] = authorization
     async with (
         aiohttp.ClientSession() as client,
-        client.post(f"{url}/livekit/webhook", data=io.BytesIO(body), headers=headers) as answer,
+        client.post(url, data=io.BytesIO(body), headers=headers) as answer,
     ):
         return answer.status, await answer.text()
 
