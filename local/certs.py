@@ -97,8 +97,12 @@ class Authority:
         )
         self.certificate(name).write_bytes(signed.public_bytes(serialization.Encoding.PEM))
 
-    def kubeconfig(self, name: str, server: str, path: Path) -> None:
-        """Write a kubeconfig file: certificate `name`, for the API server with the URL `server`."""
+    def kubeconfig(self, path: Path, server: str, name: str, token: str = "") -> None:
+        """Write a kubeconfig file for the API server with the URL `server`.
+
+        Its user is the one with the token, or else with the certificate `name`.
+        """
+        user = {"token": token} if token else self._identity(name)
         content = {
             "apiVersion": "v1",
             "kind": "Config",
@@ -114,16 +118,19 @@ class Authority:
             "users": [
                 {
                     "name": name,
-                    "user": {
-                        "client-certificate-data": _encoded(self.certificate(name)),
-                        "client-key-data": _encoded(self.private_key(name)),
-                    },
+                    "user": user,
                 }
             ],
             "contexts": [{"name": "voicepod", "context": {"cluster": "voicepod", "user": name}}],
             "current-context": "voicepod",
         }
         write_secret(path, json.dumps(content, indent=2).encode())  # JSON is YAML
+
+    def _identity(self, name: str) -> dict[str, str]:
+        return {
+            "client-certificate-data": _encoded(self.certificate(name)),
+            "client-key-data": _encoded(self.private_key(name)),
+        }
 
 
 def write_secret(path: Path, content: bytes) -> None:

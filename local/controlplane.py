@@ -6,7 +6,7 @@ from pathlib import Path
 from local.certs import Authority
 from local.daemon import Daemons
 from local.layout import API_SERVICE_IP, BRIDGE_IP, SERVICE_NETWORK, STATE
-from local.run import succeeds
+from local.run import run, succeeds
 
 # Twenty times what it takes on two quiet cores.
 READY_SECONDS = 100.0
@@ -60,7 +60,13 @@ class ControlPlane:
     def admit(self, name: str, user: str, group: str = "") -> None:
         """Make a component's certificate, for `user` of `group`, and its kubeconfig file."""
         self.authority.issue(name, user, group)
-        self.authority.kubeconfig(name, self.url, self.kubeconfig_of(name))
+        self.authority.kubeconfig(self.kubeconfig_of(name), self.url, name)
+
+    def admit_account(self, name: str, namespace: str) -> None:
+        """Make a kubeconfig file for a service account of the running cluster, by a day's token."""
+        command = [*self.kubectl, "create", "token", name, "--duration=24h"]
+        token = run([*command, f"--namespace={namespace}"]).strip()
+        self.authority.kubeconfig(self.kubeconfig_of(name), self.url, name, token)
 
     @property
     def url(self) -> str:
@@ -80,7 +86,7 @@ class ControlPlane:
         authority.issue("apiserver", "kubernetes", "system:masters", addresses)
         authority.issue("service-accounts")
         authority.issue("admin", "admin", "system:masters")
-        authority.kubeconfig("admin", self.url, self.kubeconfig)
+        authority.kubeconfig(self.kubeconfig, self.url, "admin")
         for name in ("kube-controller-manager", "kube-scheduler"):
             self.admit(name, f"system:{name}")
 

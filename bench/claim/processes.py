@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from local.errors import LocalError
-from local.scale.site import PLANE
+from local.scale.site import PLANE, SIDECARS
 
 COUNTED = ("operator", "gateway", "kube-apiserver", "etcd")
 """What a cluster pays for a session, beside its pod."""
@@ -14,7 +14,7 @@ SHOWN = (
     "kube-controller-manager",
     "kwok",
     "livekit-server",
-    "sidecars",
+    SIDECARS,
 )
 """What another cluster pays otherwise: kubelets, LiveKit, the pods themselves."""
 

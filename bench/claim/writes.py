@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from local.run import run
-from local.scale.site import AUDIT_LOG, KWOK, PLANE, USERS
+from local.scale.site import ACCOUNTS, AUDIT_LOG, KWOK, PLANE, SYSTEM
 
 _WRITES = {"POST": "create", "PUT": "update", "PATCH": "patch", "APPLY": "patch"}
 _WRITES |= {"DELETE": "delete", "DELETECOLLECTION": "deletecollection"}
@@ -19,10 +19,10 @@ _QUESTIONS = ("authentication.k8s.io", "authorization.k8s.io")
 _COUNTER = re.compile(r"^apiserver_request_total\{(.*)\} (\S+)$", re.MULTILINE)
 _LABEL = re.compile(r'(\w+)="([^"]*)"')
 
-_NAMES = {user: name for name, user in USERS.items()} | {KWOK: "kwok"}
+_NAMES = {f"system:serviceaccount:{SYSTEM}:{name}": name for name in ACCOUNTS} | {KWOK: "kwok"}
 _NAMES |= {"system:kube-scheduler": "scheduler", "system:apiserver": "API server"}
 
-OWN = frozenset({"operator", "gateway", "callers"})
+OWN = frozenset(ACCOUNTS)
 """Whose writes are ours: a session is created by the gateway, whose place the callers take."""
 
 

@@ -17,11 +17,11 @@ from local.progress import step
 from local.run import exclusive, run
 from local.scale import kwok
 from local.scale.site import (
+    ACCOUNTS,
     ADDRESS,
     AGENT,
     AUDIT_POLICY,
     GATEWAY_URL,
-    GROUP,
     HOME,
     KWOK,
     LIVEKIT_PORTS,
@@ -29,9 +29,9 @@ from local.scale.site import (
     NAMESPACE,
     OPERATOR_URL,
     PLANE,
+    SIDECARS,
     SIDECARS_URL,
     SYSTEM,
-    USERS,
 )
 
 TOOLS = frozenset(
@@ -95,16 +95,17 @@ def _up() -> None:
     tools.ensure_tools(PLANE.bin, TOOLS)
     AUDIT_POLICY.write_text(json.dumps(_POLICY))
     PLANE.credentials()
-    for name, user in USERS.items():
-        PLANE.admit(name, user, GROUP)
-    PLANE.admit(KWOK, KWOK, "system:masters")
+    for name in (KWOK, SIDECARS):
+        PLANE.admit(name, name, "system:masters")
     PLANE.start()
     kwok.start()
     webhook = f"{GATEWAY_URL}/livekit/webhook"
     keys = livekit.start(PLANE.daemons, "lo", ADDRESS, webhook, LIVEKIT_PORTS)
     run([*PLANE.kubectl, "apply", "-f", REPOSITORY / "crds"])
     run([*PLANE.kubectl, "wait", "crd", "--all", "--for=condition=Established", "--timeout=60s"])
-    apply([*_namespaces(keys), *_rights(), *kwok.nodes()])
+    apply([*_namespaces(keys), *_accounts(), *kwok.nodes()])
+    for account in ACCOUNTS:
+        PLANE.admit_account(account, SYSTEM)
     run([*PLANE.kubectl, "wait", "node", "--all", "--for=condition=Ready", "--timeout=60s"])
     _start_processes()
 
@@ -136,24 +137,32 @@ def _namespaces(keys: livekit.Credentials) -> list[dict[str, Any]]:
     ]
 
 
-def _rights() -> list[dict[str, Any]]:
+def _accounts() -> list[dict[str, Any]]:
     # The chart's tests see to it that its roles are enough; here everyone may do everything.
     group = "rbac.authorization.k8s.io"
     return [
+        *(
+            {
+                "apiVersion": "v1",
+                "kind": "ServiceAccount",
+                "metadata": {"name": name, "namespace": SYSTEM},
+            }
+            for name in ACCOUNTS
+        ),
         {
             "apiVersion": f"{group}/v1",
             "kind": "ClusterRoleBinding",
             "metadata": {"name": "voicepod-scale"},
             "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": "cluster-admin"},
             "subjects": [
-                {"apiGroup": group, "kind": "User", "name": user} for user in USERS.values()
+                {"kind": "ServiceAccount", "name": name, "namespace": SYSTEM} for name in ACCOUNTS
             ],
-        }
+        },
     ]
 
 
 def _start_processes() -> None:
-    _start_python("sidecars", "local.scale.sidecars", f"{SIDECARS_URL}/healthz")
+    _start_python(SIDECARS, "local.scale.sidecars", f"{SIDECARS_URL}/healthz")
     settings = {
         "VOICEPOD_NAMESPACE": SYSTEM,
         "VOICEPOD_URL": OPERATOR_URL,
@@ -196,7 +205,7 @@ def _answers(url: str) -> bool:
 
 
 def voice_agent(pool: int, **lifecycle: str) -> dict[str, Any]:
-    """Return the manifest of the one VoiceAgent; `pool` pods of it are kept warm."""
+    """Return the manifest of the one VoiceAgent; `pool` pods of it are kept warm, never more."""
     return {
         "apiVersion": "voicepod.dev/v1alpha1",
         "kind": "VoiceAgent",
@@ -204,7 +213,7 @@ def voice_agent(pool: int, **lifecycle: str) -> dict[str, Any]:
         "spec": {
             "livekit": {"url": LIVEKIT_URL, "credentialsSecretRef": {"name": CREDENTIALS}},
             "template": {"spec": {"containers": [{"name": "agent", "image": AGENT_IMAGE}]}},
-            "pool": {"min": pool},
+            "pool": {"min": pool, "max": pool},
             "lifecycle": lifecycle,
         },
     }

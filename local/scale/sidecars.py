@@ -19,7 +19,7 @@ import jwt
 from aiohttp import web
 
 from local import livekit
-from local.scale.site import AGENT, LIVEKIT_URL, NAMESPACE, OPERATOR_URL, PLANE
+from local.scale.site import AGENT, LIVEKIT_URL, NAMESPACE, OPERATOR_URL, PLANE, SIDECARS
 from voicepod.api.names import LABEL_AGENT, LABEL_SESSION
 from voicepod.assignment.messages import (
     Accepted,
@@ -122,8 +122,8 @@ class Sidecar:
                 self._pod.end(Ending.from_dict(body).reason)
                 self._spawn(self._leave())
             case Act.STATUS:
-                return self._pod.status().to_dict()
-        return {}
+                pass
+        return self._pod.status().to_dict()
 
     def _assign(self, assignment: Assignment, now: float) -> Accepted:
         told = Told(now, assignment.session.uid, assignment.generation, taken=False)
@@ -238,7 +238,7 @@ async def watch(http: aiohttp.ClientSession, resource: Resource, changed: Any) -
     """Call `changed` with each object that is new, changes or goes, from now on."""
     context = ssl.create_default_context(cafile=PLANE.authority.certificate("ca"))
     context.load_cert_chain(
-        PLANE.authority.certificate("sidecars"), PLANE.authority.private_key("sidecars")
+        PLANE.authority.certificate(SIDECARS), PLANE.authority.private_key(SIDECARS)
     )
     selector = {"labelSelector": f"{LABEL_AGENT}={AGENT}"} if resource is PODS else {}
     url = PLANE.url + resource.path(NAMESPACE)
@@ -246,19 +246,17 @@ async def watch(http: aiohttp.ClientSession, resource: Resource, changed: Any) -
         listed = await response.json()
     for item in listed["items"]:
         changed(item, False)
-    options = {
-        "watch": "true",
-        "resourceVersion": listed["metadata"]["resourceVersion"],
-        # Longer than any run.
-        "timeoutSeconds": "36000",
-    }
-    async with http.get(url, params={**selector, **options}, ssl=context) as response:
-        async for line in response.content:
-            event = json.loads(line)
-            if event["type"] == "ERROR":
-                raise RuntimeError(f"the watch of {resource.plural} broke: {event['object']}")
-            changed(event["object"], event["type"] == "DELETED")
-    raise RuntimeError(f"the watch of {resource.plural} has ended")
+    version = listed["metadata"]["resourceVersion"]
+    while True:
+        # Again and again: the API server lets go of a watch that cannot follow.
+        options = {"watch": "true", "resourceVersion": version}
+        async with http.get(url, params={**selector, **options}, ssl=context) as response:
+            async for line in response.content:
+                event = json.loads(line)
+                if event["type"] == "ERROR":
+                    raise RuntimeError(f"the watch of {resource.plural}: {event['object']}")
+                version = event["object"]["metadata"]["resourceVersion"]
+                changed(event["object"], event["type"] == "DELETED")
 
 
 async def main() -> None:

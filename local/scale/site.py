@@ -26,16 +26,14 @@ OPERATOR_URL = f"http://{ADDRESS}:18080"
 GATEWAY_URL = f"http://{ADDRESS}:18081"
 SIDECARS_URL = f"http://{ADDRESS}:{OPERATOR_PORT}"
 
-# What the chart gives them: the API server lets service accounts wait in a queue of their own,
-# while an administrator's requests pass all queues.
-USERS = {
-    "operator": f"system:serviceaccount:{SYSTEM}:voicepod-operator",
-    "gateway": f"system:serviceaccount:{SYSTEM}:voicepod-gateway",
-    "callers": f"system:serviceaccount:{NAMESPACE}:callers",
-    "sidecars": f"system:serviceaccount:{NAMESPACE}:sidecars",
-}
-GROUP = "system:serviceaccounts"
+# As in any cluster: what they cost the API server is another thing than what an administrator with
+# a certificate does, and they wait in its queues.
+ACCOUNTS = ("operator", "gateway", "callers")
+"""Service accounts of the operator's namespace."""
+
 KWOK = "kwok"
+SIDECARS = "sidecars"
+"""The stand-in; like the kubelets that it stands for, it has a certificate."""
 
 AUDIT_LOG = HOME / "state" / "audit.log"
 AUDIT_POLICY = HOME / "state" / "audit-policy.json"

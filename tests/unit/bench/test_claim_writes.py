@@ -31,7 +31,7 @@ def test_counts_writes_that_failed_but_no_reads_questions_and_dry_runs() -> None
 
 
 def test_the_audit_log_tells_writers_apart() -> None:
-    operator = "system:serviceaccount:voicepod-system:voicepod-operator"
+    operator = "system:serviceaccount:voicepod-system:operator"
     controller = "system:serviceaccount:kube-system:generic-garbage-collector"
     lines = [
         _line(operator, "patch", resource="voicesessions", subresource="status"),
