@@ -80,6 +80,11 @@ class Metrics:
             "Each time that something began to keep a session from going on, by reason.",
             (*AGENT, "reason"),
         )
+        self._lost = counter(
+            "voicepod_agents_lost",
+            "Agents that a call has lost, by reason; another pod took it over, or it failed.",
+            (*AGENT, "reason"),
+        )
         self._step = histogram(
             "voicepod_session_step_seconds",
             "Each step of the way of a call, from the step before it.",
@@ -130,6 +135,7 @@ class Metrics:
             self._ended,
             self._pod_seconds,
             self._problems,
+            self._lost,
             self._step,
             self._start,
             self._goodbye,
@@ -145,6 +151,8 @@ class Metrics:
         if new.received and not old.received:
             self._received.labels(*names).inc()
         self._steps(session, names, status.times)
+        for loss in status.lost[len(session.status.lost) :]:
+            self._lost.labels(*names, loss.reason).inc()
         if status.phase.finished and not session.status.phase.finished:
             self._ended.labels(*names, status.phase, str(status.end_reason)).inc()
             self._pod_seconds.labels(*names).inc(status.pod_seconds or 0.0)

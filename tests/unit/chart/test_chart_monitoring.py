@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, Final
 
 import pytest
@@ -46,10 +47,12 @@ def expressions() -> Iterator[str]:
     yield from (rule["expr"] for rule in ALERTS)
 
 
+@cache
 def families() -> list[Family]:
     return [*operator_families(), *gateway_families()]
 
 
+@cache
 def series() -> dict[str, frozenset[str]]:
     return {name: labels for family in families() for name, labels in family.series.items()}
 

@@ -113,6 +113,20 @@ async def test_what_keeps_a_session_from_going_on_is_counted_once_while_it_lasts
 
 
 @in_hours
+async def test_each_agent_that_a_call_loses_is_counted_once() -> None:
+    async with Stage() as stage:
+        await live_call(stage)
+        stage.kubelet(pods.CRASHED["status"])
+        await asyncio.sleep(1)
+        stage.sidecar("call-2").register(clock())
+        stage.kubelet(pods.IS_READY["status"], "call-2")
+        await asyncio.sleep(2)
+        await hang_up(stage, "call-2")
+
+        assert value(stage, "agents_lost_total", reason="AgentCrashed") == 1
+
+
+@in_hours
 async def test_a_lost_claim_is_counted() -> None:
     async with Stage() as stage:
         first, _ = await warm_desk(stage, 2)
