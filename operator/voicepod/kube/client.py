@@ -179,5 +179,7 @@ async def connect(
         )
     configuration.connection_pool_maxsize = _CONNECTIONS
     configuration.trace_configs = list(traces)
+    # Or each request would wait for two threads that look for a proxy and a ~/.netrc.
+    configuration.client_session_kwargs = {"trust_env": False}
     async with ApiClient(configuration) as client:
         yield Kube(client)
