@@ -72,7 +72,22 @@ def _settings() -> kopf.OperatorSettings:
     settings.networking.request_timeout = _REQUEST_TIMEOUT
     settings.posting.enabled = False
     settings.networking.error_backoffs = _BACKOFFS
+    settings.persistence.diffbase_storage = _NoDiffs()
     return settings
+
+
+class _NoDiffs(kopf.DiffBaseStorage):
+    """Keeps kopf from comparing objects, for which it copies each one: only handlers of changes
+    need that."""
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        return kopf.BodyEssence({})
+
+    def fetch(self, **_: Any) -> None:
+        return None
+
+    def store(self, **_: Any) -> None:
+        return None
 
 
 async def _run(tasks: Collection[asyncio.Task[Any]]) -> None:
