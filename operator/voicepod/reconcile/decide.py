@@ -44,8 +44,8 @@ from voicepod.reconcile.objects import Pod, Problem
 # it, it is asked as well. The operator pays for this only during the seconds of a start or an end.
 _ASK_AGAIN: Final = timedelta(seconds=2)
 
-# While a call starts, its next step is mostly a moment away. A status that the next one replaces
-# within this time is not written: nobody has seen it, and API writes are the scarce thing.
+# The next step of a call is often a moment away. A status that the next one replaces within this
+# time is not written: nobody has seen it, and API writes are the scarce thing.
 _MOMENT: Final = timedelta(seconds=1)
 
 # The end of a call that is not the agent's or the pod's fault.
@@ -80,12 +80,11 @@ _OUTSIDE: Final = frozenset(
 def decide(observed: Observed) -> Decision:
     """Return what should happen to a session next."""
     draft = Draft(observed, observed.status.model_copy(deep=True))
+    draft.actions.extend(DeletePod(pod, at_once=True) for pod in observed.older)
     if draft.status.phase.finished:
         _tidy(draft)
         return draft.decision()
     _learn(draft)
-    for pod in observed.older:
-        draft.actions.append(DeletePod(pod, at_once=True))
     over, lost = _why_over(draft), why_lost(draft)
     if over is None and lost and (is_given_up(draft) or not observed.knows_livekit):
         over = lost.reason, all_losses(draft, lost)
@@ -261,7 +260,10 @@ def _start(draft: Draft, pod: Pod) -> None:
     draft.phase(Phase.STARTING, missing.reason, missing.message)
     if assigned:
         _keep_asking(draft)
-        _wait_a_moment(draft)
+        told = draft.status.times.assigned
+        if told and observed.problem is None and not _job_over(observed.call):
+            # The agent joins its room as a rule within a moment.
+            _wait_a_moment(draft, told)
 
 
 def _run(draft: Draft) -> None:
@@ -287,13 +289,9 @@ def _keep_asking(draft: Draft) -> None:
         draft.wakes.append(due)
 
 
-def _wait_a_moment(draft: Draft) -> None:
-    """The agent has its job and joins its room as a rule within a moment: the status can wait."""
-    observed, assigned = draft.observed, draft.status.times.assigned
-    if assigned and observed.problem is None and not _job_over(observed.call):
-        draft.passing = observed.now < assigned + _MOMENT
-        if draft.passing:
-            draft.wakes.append(assigned + _MOMENT)
+def _wait_a_moment(draft: Draft, since: datetime) -> None:
+    """Let the status wait for what follows soon."""
+    draft.passing = not draft.over(since, _MOMENT)
 
 
 def _look(draft: Draft) -> None:
@@ -339,6 +337,9 @@ def _end(draft: Draft, reason: Reason, message: str) -> None:
             draft.actions.append(EndJob(reason))
         elif has_job:
             _keep_asking(draft)
+        if reason is Reason.ROOM_CLOSED:
+            # Nobody can come back to it and nobody is left in it: the goodbye takes no time.
+            _wait_a_moment(draft, times.ending)
         return
     if has_job and status.identity and draft.may_be_open():
         # Until the pod is gone it could speak beside the agent of a caller who comes back.

@@ -40,6 +40,10 @@ def plan(pods: list[Pod], shares: Mapping[str, int], most: int) -> Plan:
     going = [pod for pod in excess if not pod.ready]
     going += [pod for pod in excess if pod.ready][: max(0, ready - enough)]
 
+    # Bounds that were lowered count before everything else.
+    over = max(0, len(alive) - len(going) - most)
+    going += [pod for pod in _last_first(alive) if pod not in going][:over]
+
     broken = [pod for pod in pods if pod.finished and not pod.deleting]
     room = min(wanted + min(batch, len(excess)) - len(alive), most - len(pods))
     return Plan(_lacking(alive, shares, room), (*broken, *going))
@@ -49,12 +53,17 @@ def _excess(alive: list[Pod], shares: Mapping[str, int]) -> list[Pod]:
     """Return the pods beyond their template's share, those that should go first at the front."""
     left = Counter(shares)
     excess = []
-    for pod in sorted(alive, key=lambda pod: (not pod.ready, pod.created, pod.key)):
+    for pod in reversed(_last_first(alive)):
         if left[pod.template_hash] > 0:
             left[pod.template_hash] -= 1
         else:
             excess.append(pod)
     return excess[::-1]
+
+
+def _last_first(pods: list[Pod]) -> list[Pod]:
+    """Sort by who can be done without: those that are not ready yet, and then the newest."""
+    return sorted(pods, key=lambda pod: (not pod.ready, pod.created, pod.key), reverse=True)
 
 
 def _lacking(alive: list[Pod], shares: Mapping[str, int], room: int) -> dict[str, int]:

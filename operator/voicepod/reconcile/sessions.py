@@ -86,7 +86,7 @@ class SessionReconciler:
             before, decision = record.status, decide(self._observe(record))
             record.status = decision.status
             ends = decision.status.end_reason and not before.end_reason
-            if ends and not await self._announce_end(record):
+            if ends and not decision.passing and not await self._announce_end(record):
                 record.status = before
                 continue
             if not decision.actions:

@@ -99,6 +99,17 @@ def test_an_agent_that_may_have_missed_its_end_is_told_again() -> None:
     assert EndJob(Reason.REQUESTED) in decide(ending(call=None, call_seen=None)).actions
 
 
+def test_the_end_of_a_closed_room_is_told_when_its_agent_is_done_or_takes_its_time() -> None:
+    closed = decide(in_call(now=20, room=CLOSED, room_seen=at(20)))
+    assert closed.passing
+    assert closed.wake == at(21)
+
+    slow = running(state=PodState.ENDING)
+    later = in_call(now=21, status=closed.status, room=CLOSED, call=slow, call_seen=at(20))
+    assert not decide(later).passing
+    assert not decide(in_call(now=20, session=session(end=True))).passing
+
+
 def test_the_first_reason_of_an_end_stays() -> None:
     status = decide(ending(now=21, room=CLOSED, room_holder="earlier")).status
 
