@@ -175,7 +175,7 @@ def _start_processes() -> None:
             f"{url}/readyz",
             name,
             env={
-                **(settings if name == "operator" else {}),
+                **(settings if name == "operator" else {"VOICEPOD_OPERATOR_URL": OPERATOR_URL}),
                 "VOICEPOD_PORT": url.rpartition(":")[2],
                 "KUBECONFIG": str(PLANE.kubeconfig_of(name)),
             },

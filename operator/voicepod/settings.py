@@ -53,6 +53,11 @@ class OperatorSettings(Settings):
 class GatewaySettings(Settings):
     """Settings of the gateway."""
 
+    operator_url: str = Field(
+        description="URL of the operator, which is told at once that a room has changed: "
+        "http://host:port."
+    )
+
     token_auth: Literal["", "hook", "anonymous"] = Field(
         default="",
         description="Who may have a token: nobody, whom the hook lets in, or anybody at all.",

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from voicepod.livekit.credentials import Credentials
 from voicepod.livekit.errors import LiveKitError
-from voicepod.livekit.rooms import Room, Rooms
+from voicepod.livekit.rooms import ListedRoom, Room, Rooms
 
 
 class FakeLiveKit:
@@ -30,6 +30,13 @@ class _FakeRooms(Rooms):
     async def look(self, name: str) -> Room:
         self._ask_server("look")
         return self._server.rooms.get(name, Room(name))
+
+    async def all(self) -> list[ListedRoom]:
+        self._ask_server("all")
+        return [
+            ListedRoom(room.name, room.sid, len(room.callers) + len(room.others))
+            for room in self._server.rooms.values()
+        ]
 
     async def open(self, name: str) -> Room | None:
         self._ask_server("open")

@@ -7,6 +7,11 @@
 {{- printf "%s:%s" .Values.image.repository (.Values.image.tag | default .Chart.AppVersion) -}}
 {{- end -}}
 
+{{/* Where sidecars and gateways send their hints. */}}
+{{- define "voicepod.operatorUrl" -}}
+http://{{ include "voicepod.fullname" . }}-operator.{{ .Release.Namespace }}.svc:9551
+{{- end -}}
+
 {{/* What selects the pods of a component. Takes (list $ "component"). */}}
 {{- define "voicepod.selector" -}}
 {{- $ := first . -}}

@@ -9,6 +9,7 @@ import aiohttp
 
 from voicepod.api.durations import seconds
 from voicepod.gateway.directory import Directory
+from voicepod.gateway.hints import Hints
 from voicepod.gateway.hook import Admission, Hook, anonymous, hook_session
 from voicepod.gateway.http import create_app
 from voicepod.gateway.keyring import Keyring
@@ -18,6 +19,7 @@ from voicepod.gateway.origins import Origins
 from voicepod.gateway.preparation import Preparation
 from voicepod.gateway.reception import Reception
 from voicepod.gateway.sessions import Sessions
+from voicepod.gateway.sweep import Sweep
 from voicepod.gateway.tokens import Tokens, token_door
 from voicepod.gateway.watches import registry_for
 from voicepod.gateway.webhooks import Webhooks, webhook_door
@@ -42,12 +44,15 @@ async def run(settings: GatewaySettings) -> None:
         kube_client.connect(traces=[kube_requests(metrics.registry)]) as kube,
         rooms.client_session([livekit_requests(metrics.registry)]) as http,
         hook_session() as hook_http,
+        aiohttp.ClientSession() as operator_http,
     ):
         fill = partial(directory.fill, kube, settings.namespaces)
         keyring = Keyring(kube, directory)
         events = Events(kube, "voicepod-gateway", lambda: datetime.now(UTC))
         sessions = Sessions(kube, directory, Notices(events))
-        reception = Reception(kube, directory, keyring, partial(Rooms, http), sessions)
+        hints = Hints(operator_http, settings.operator_url)
+        reception = Reception(kube, directory, keyring, partial(Rooms, http), sessions, hints)
+        sweep = Sweep(directory, keyring, partial(Rooms, http), reception, metrics)
         webhooks = Webhooks(webhook_door(directory), keyring, reception, metrics)
         admission = _admission(settings, hook_http)
         tokens = admission and Tokens(
@@ -71,6 +76,7 @@ async def run(settings: GatewaySettings) -> None:
                     group.create_task(keyring.run()),
                     group.create_task(events.run()),
                     group.create_task(fill_again(fill)),
+                    group.create_task(sweep.run()),
                 ]
                 logger.info("the gateway is ready")
                 await stop.wait()

@@ -33,6 +33,11 @@ class Directory:
         """Return the sessions, unfinished or not, of a room with this name."""
         return list(self._in_room.get(room, {}).values())
 
+    def unfinished_of(self, agents: Collection[Key]) -> list[Session]:
+        """Return the sessions of some VoiceAgents that go on."""
+        sessions = self._sessions.values()
+        return [one for one in sessions if one.agent in agents and not one.finished]
+
     def has_session(self, key: Key) -> bool:
         """Whether there is a session with this namespace and name."""
         return key in self._sessions

@@ -46,6 +46,12 @@ class Metrics:
             buckets=_BUCKETS,
             registry=self.registry,
         )
+        self._swept = Counter(
+            "voicepod_gateway_sweep_findings",
+            "Rooms that were found to be other than their sessions knew, by what became of it.",
+            ["outcome"],
+            registry=self.registry,
+        )
         self._tokens = Counter(
             "voicepod_gateway_token_requests",
             "Requests for a token, by what became of them.",
@@ -67,6 +73,10 @@ class Metrics:
         self._webhooks.labels(known, outcome.label).inc()
         if outcome is Outcome.CREATED:
             self._created.observe(seconds)
+
+    def swept(self, outcome: Outcome) -> None:
+        """Count a room that a sweep found to be other than its session knew."""
+        self._swept.labels(outcome.label).inc()
 
     def token(self, outcome: Outcome, seconds: float) -> None:
         """Count a request for a token that took so long."""

@@ -6,8 +6,7 @@ API writes are scarce, and so a session is only touched when the operator cannot
   session some 50 ms before its caller is in the room, and the operator's first look finds nobody.
 - A caller left, or the room is closed, and the session is not ending anyway.
 
-That is two writes beside the session's creation for a call as most are. An agent's coming and
-going is told by its sidecar.
+And where it can be told without a write, it is. An agent's coming and going is told by its sidecar.
 """
 
 import asyncio
@@ -15,7 +14,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from livekit.protocol.webhook import WebhookEvent
@@ -23,6 +22,7 @@ from livekit.protocol.webhook import WebhookEvent
 from voicepod.api.agent import MAX_ROOM_NAME
 from voicepod.api.names import ANNOTATION_ROOM_CHANGED
 from voicepod.gateway.directory import Directory
+from voicepod.gateway.hints import Hints
 from voicepod.gateway.keyring import Keyring
 from voicepod.gateway.matching import choose
 from voicepod.gateway.objects import Agent, Session, parse_session
@@ -62,6 +62,7 @@ class Reception:
     keyring: Keyring
     rooms: Callable[[Credentials], Rooms]
     sessions: Sessions
+    hints: Hints
     clock: Callable[[], float] = time.time
 
     async def take(self, event: WebhookEvent, signer: Credentials) -> Outcome:
@@ -72,30 +73,50 @@ class Reception:
         """
         match event.event:
             case "room_started":
-                return await self._opened(self._visit(event, signer))
+                return await self._opened(self._visit_of(event, signer))
             case "participant_joined" if is_caller(event.participant):
-                return await self._joined(self._visit(event, signer))
+                return await self._joined(self._visit_of(event, signer))
             case "participant_left" | "participant_connection_aborted" if is_caller(
                 event.participant
             ):
-                return await self._changed(self._visit(event, signer))
+                return await self.changed(self._visit_of(event, signer))
             case "room_finished":
-                return await self._changed(self._visit(event, signer))
+                return await self.changed(self._visit_of(event, signer))
             case _:
                 return Outcome.IGNORED
 
-    def _visit(self, event: WebhookEvent, signer: Credentials) -> Visit:
-        room = event.room
-        if not room.name or not room.sid:
-            raise MalformedEventError(f"the event {event.event} names no room")
+    async def found(self, visit: Visit, participants: int) -> Outcome:
+        """Do what a room asks for that is there, as nobody may have told of it."""
+        sessions = self._sessions_of(visit)
+        session = next((one for one in sessions if not one.finished), None)
+        if session is None:
+            return await self._admit(visit, again=True) if participants else Outcome.EXISTS
+        # The session's agent and its caller, or its agent alone.
+        as_known = participants >= 2 if session.caller_there else participants < 2
+        return Outcome.EXISTS if as_known else await self.changed(visit)
+
+    def open_sessions(self, signer: Credentials) -> list[Session]:
+        """Return the unfinished sessions on the servers of a key pair."""
+        agents = (*self.keyring.agents_of(signer), *self.keyring.departed_of(signer))
+        return self.directory.unfinished_of({agent.key for agent in agents})
+
+    def visit(self, event_id: str, room: str, sid: str, signer: Credentials) -> Visit:
+        """Return what there is to know of an event that was seen now."""
         return Visit(
-            event_id=event.id,
-            created_at=event.created_at,
-            room=room.name,
-            sid=room.sid,
+            event_id=event_id,
+            created_at=self.clock(),
+            room=room,
+            sid=sid,
             agents=self.keyring.agents_of(signer),
             departed=self.keyring.departed_of(signer),
         )
+
+    def _visit_of(self, event: WebhookEvent, signer: Credentials) -> Visit:
+        room = event.room
+        if not room.name or not room.sid:
+            raise MalformedEventError(f"the event {event.event} names no room")
+        visit = self.visit(event.id, room.name, room.sid, signer)
+        return replace(visit, created_at=event.created_at)
 
     async def _opened(self, visit: Visit) -> Outcome:
         if self._sessions_of(visit):
@@ -117,7 +138,8 @@ class Reception:
         # Gone, or its end was decided a moment before the caller came: decide anew.
         return await self._joined(visit)
 
-    async def _changed(self, visit: Visit) -> Outcome:
+    async def changed(self, visit: Visit) -> Outcome:
+        """Have the operator look at a room that has changed, if it has a session that goes on."""
         touched = [
             await self._touch(session, visit)
             for session in self._sessions_of(visit)
@@ -147,7 +169,7 @@ class Reception:
 
     async def _touch(self, session: Session, visit: Visit) -> Session | None:
         """Have the operator look at the room; return the session as it is then, None if gone."""
-        if session.room_changed == visit.event_id:
+        if session.room_changed == visit.event_id or await self.hints.taken(session.key):
             return session
         annotations = {ANNOTATION_ROOM_CHANGED: visit.event_id}
         try:

@@ -46,6 +46,16 @@ class Room:
     """Identities of agents, recorders and streams in it."""
 
 
+@dataclass(frozen=True, slots=True)
+class ListedRoom:
+    """A room as the list of all rooms has it."""
+
+    name: str
+    sid: str
+    participants: int
+    """How many are in it, agents included."""
+
+
 def is_caller(participant: ParticipantInfo) -> bool:
     """Whether a participant is a person that an agent should talk to."""
     return participant.kind in _CALLER_KINDS
@@ -82,6 +92,11 @@ class Rooms:
             callers=frozenset(p.identity for p in present if is_caller(p)),
             others=frozenset(p.identity for p in present if not is_caller(p)),
         )
+
+    async def all(self) -> list[ListedRoom]:
+        """Return all rooms that are open."""
+        answer = await self._ask(self._rooms.list_rooms(ListRoomsRequest()))
+        return [ListedRoom(room.name, room.sid, room.num_participants) for room in answer.rooms]
 
     async def open(self, name: str) -> Room | None:
         """Open a room if it is not there; return it if nobody is in it, else None: look then."""

@@ -21,7 +21,7 @@ def component(name: str) -> Object:
     }
 
 
-def test_the_operator_takes_connections_of_agent_pods_and_of_the_test() -> None:
+def test_the_operator_takes_connections_of_agent_pods_of_gateways_and_of_the_test() -> None:
     policy = render().one("NetworkPolicy", "voicepod-operator")["spec"]
     assert policy["podSelector"] == component("operator")
     assert policy["ingress"] == [
@@ -29,6 +29,7 @@ def test_the_operator_takes_connections_of_agent_pods_and_of_the_test() -> None:
             "ports": [{"port": "http"}],
             "from": [
                 {"podSelector": AGENT_PODS, "namespaceSelector": {}},
+                {"podSelector": component("gateway")},
                 {"podSelector": component("test")},
             ],
         }

@@ -16,6 +16,7 @@ from tests.support.fake_kube import Call, FakeKube, put_secret
 from tests.support.fake_livekit import FakeLiveKit
 from voicepod.api.names import ANNOTATION_ROOM_CHANGED
 from voicepod.gateway.directory import Directory
+from voicepod.gateway.hints import Hints
 from voicepod.gateway.hook import Admission, anonymous
 from voicepod.gateway.http import create_app
 from voicepod.gateway.keyring import Keyring
@@ -25,6 +26,7 @@ from voicepod.gateway.origins import Origins
 from voicepod.gateway.preparation import Preparation
 from voicepod.gateway.reception import Reception
 from voicepod.gateway.sessions import Sessions
+from voicepod.gateway.sweep import Sweep
 from voicepod.gateway.tokens import Tokens, token_door
 from voicepod.gateway.webhooks import Webhooks, webhook_door
 from voicepod.kube.client import VOICE_AGENTS, VOICE_SESSIONS, Object
@@ -51,6 +53,19 @@ class NotedEvents(Events):
         self.notes.append((f"{about.namespace}/{about.name}", note))
 
 
+class FakeHints(Hints):
+    """The operator, which is away unless a test says otherwise."""
+
+    def __init__(self) -> None:
+        self.there = False
+        self.took: list[tuple[str, str]] = []
+
+    async def taken(self, session: tuple[str, str]) -> bool:
+        if self.there:
+            self.took.append(session)
+        return self.there
+
+
 class Stage:
     """One gateway and its surroundings; ``patience`` is in seconds."""
 
@@ -64,9 +79,17 @@ class Stage:
         self.metrics = Metrics()
         self.keyring = Keyring(self.kube, self.directory, lambda: self.now)
         sessions = Sessions(self.kube, self.directory, Notices(self.events))
+        self.operator = FakeHints()
         reception = Reception(
-            self.kube, self.directory, self.keyring, self.livekit, sessions, lambda: self.now
+            self.kube,
+            self.directory,
+            self.keyring,
+            self.livekit,
+            sessions,
+            self.operator,
+            lambda: self.now,
         )
+        self.sweep = Sweep(self.directory, self.keyring, self.livekit, reception, self.metrics)
         self.webhooks = Webhooks(
             webhook_door(self.directory), self.keyring, reception, self.metrics
         )

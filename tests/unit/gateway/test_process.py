@@ -87,7 +87,9 @@ async def post(http: aiohttp.ClientSession) -> dict[str, Any]:
 @asynccontextmanager
 async def process(http: aiohttp.ClientSession, port: int) -> AsyncIterator[None]:
     """The process, from its start until SIGTERM has ended it."""
-    task = asyncio.create_task(app.run(GatewaySettings(port=port)))
+    task = asyncio.create_task(
+        app.run(GatewaySettings(port=port, operator_url="http://127.0.0.1:1"))
+    )
     await until(http, "/readyz", 200)
     yield
     os.kill(os.getpid(), signal.SIGTERM)

@@ -39,6 +39,18 @@ async def test_a_session_costs_one_request(stage: Stage) -> None:
     assert stage.livekit.asked == []
 
 
+async def test_an_operator_that_takes_hints_spares_every_other_write(stage: Stage) -> None:
+    stage.add_agent()
+    stage.operator.there = True
+    await stage.send("room_started")
+    assert await stage.send(JOINED) == (OK, {"outcome": "touched"})
+    stage.set_status("Active", caller_there=True)
+    assert await stage.send(LEFT) == (OK, {"outcome": "touched"})
+
+    assert [call.verb for call in stage.session_writes()] == ["create"]
+    assert stage.operator.took == [("voice", session_name("lobby"))] * 2
+
+
 async def test_a_call_as_most_are_costs_two_writes_beside_the_session(stage: Stage) -> None:
     stage.add_agent()
     await stage.send("room_started")

@@ -1,0 +1,96 @@
+"""Rooms of which no webhook told, or told wrongly."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.unit.gateway.stage import OURS, THEIRS, Stage
+from voicepod.livekit.errors import Unreachable
+from voicepod.livekit.rooms import Room
+
+pytestmark = pytest.mark.unit
+
+SID = "RM_1"
+ROBERT = frozenset({"robert"})
+AGENT = frozenset({"agent-AJ_1"})
+
+
+async def swept(stage: Stage, callers: frozenset[str], others: frozenset[str] = AGENT) -> None:
+    """Have the room ``lobby`` hold somebody, and sweep."""
+    stage.livekit.rooms["lobby"] = Room("lobby", SID, callers, others)
+    await sweep(stage)
+
+
+async def sweep(stage: Stage) -> None:
+    for agent in stage.directory.agents.values():
+        await stage.keyring.read_credentials_of(agent)
+    await stage.sweep.once()
+
+
+async def test_a_room_whose_webhooks_all_got_lost_gets_its_session(stage: Stage) -> None:
+    stage.add_agent()
+
+    await swept(stage, ROBERT, others=frozenset())
+    await swept(stage, ROBERT, others=frozenset())
+
+    (session,) = stage.sessions()
+    assert (session["spec"]["room"], session["spec"]["roomSid"]) == ("lobby", SID)
+
+
+async def test_a_room_without_a_caller_or_that_nobody_wants_gets_none(stage: Stage) -> None:
+    stage.add_agent("ada", {"name": "parlour"})
+    await swept(stage, ROBERT)
+    assert stage.sessions() == []
+
+    stage.add_agent("bea", {"name": "lobby"})
+    await swept(stage, frozenset())
+    assert stage.sessions() == []
+
+
+async def test_a_session_that_knows_what_its_room_holds_is_left_alone(stage: Stage) -> None:
+    stage.add_agent()
+    stage.add_session(sid=SID)
+    stage.set_status("Active", caller_there=True)
+
+    await swept(stage, ROBERT)
+
+    assert stage.touched_for() == [""]
+
+
+@pytest.mark.parametrize(
+    ("callers", "others", "believed"),
+    [(frozenset(), AGENT, True), (ROBERT, AGENT, False), (ROBERT, frozenset(), True)],
+    ids=["caller left", "caller came", "agent is missing"],
+)
+async def test_a_session_that_believes_otherwise_has_its_room_looked_at(
+    stage: Stage, callers: frozenset[str], others: frozenset[str], believed: bool
+) -> None:
+    stage.add_agent()
+    stage.add_session(sid=SID)
+    stage.set_status("Active", caller_there=believed)
+
+    await swept(stage, callers, others)
+
+    assert stage.touched_for()[0].startswith("sweep-")
+
+
+async def test_a_session_whose_room_is_gone_is_told(stage: Stage) -> None:
+    stage.add_agent()
+    stage.add_session(sid="RM_0")
+    stage.add_session("over", sid="RM_00")
+    stage.set_status("Ended")
+
+    await sweep(stage)
+
+    assert [bool(event) for event in stage.touched_for()] == [True, False]
+
+
+async def test_a_server_that_is_away_keeps_nobody_from_the_others(stage: Stage) -> None:
+    away = replace(THEIRS, url="ws://away")
+    stage.add_agent("ada", credentials=away)
+    stage.add_agent("bea", credentials=OURS)
+    stage.livekit.faults[away.url] = Unreachable("away")
+
+    await swept(stage, ROBERT)
+
+    assert len(stage.sessions()) == 1
