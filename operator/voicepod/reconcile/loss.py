@@ -77,9 +77,12 @@ def is_given_up(draft: Draft) -> bool:
 
 
 def all_losses(draft: Draft, last: Problem) -> str:
-    """Return a sentence about the last agent that was lost, and about all before it."""
+    """Return a sentence about the last agent that was lost, and why those before it were.
+
+    Their own words stand in ``status.lost``; an Event has no room for all of them.
+    """
     lost = draft.status.lost
-    before = "; ".join(f"generation {one.generation}: {one.message}" for one in lost)
+    before = ", ".join(one.reason for one in lost)
     return f"{last.message}; after {len(lost)} replacements ({before})" if lost else last.message
 
 

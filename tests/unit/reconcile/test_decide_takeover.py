@@ -83,9 +83,8 @@ def test_replacements_that_are_lost_as_well_come_ever_later_and_in_the_end_not_a
     failed = decide(left_alone(now, status, pod=crashed)).status
     assert pauses == [1, 2]
     assert (failed.phase, failed.end_reason) == (Phase.FAILED, Reason.AGENT_CRASHED)
-    assert "after 3 replacements" in failed.message
-    assert "generation 1: the agent's pod is gone" in failed.message
-    assert "generation 3: the container 'agent' exited" in failed.message
+    assert "after 3 replacements (AgentLost, AgentCrashed, AgentCrashed)" in failed.message
+    assert [loss.generation for loss in failed.lost] == [1, 2, 3]
 
 
 def test_a_call_that_may_not_be_taken_over_fails_with_its_agent() -> None:
