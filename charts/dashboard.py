@@ -302,6 +302,16 @@ ROWS: Final = (
                 "s",
             ),
             Panel(
+                "Rooms that sweeps found",
+                "Other than their sessions knew: their webhooks got lost.",
+                (
+                    Query(
+                        _rate("voicepod_gateway_sweep_findings_total", "", "outcome"), "{{outcome}}"
+                    ),
+                ),
+                "ops",
+            ),
+            Panel(
                 "Token requests",
                 "By what became of them.",
                 (
@@ -319,7 +329,7 @@ ROWS: Final = (
                 "s",
             ),
         ),
-        across=4,
+        across=5,
     ),
 )
 
