@@ -153,6 +153,6 @@ def test_resources_can_be_changed_one_by_one() -> None:
         "containers"
     ]
     assert container["resources"] == {
-        "requests": {"cpu": "100m", "memory": "128Mi"},
+        "requests": {"cpu": "250m", "memory": "128Mi"},
         "limits": {"cpu": 1},
     }
