@@ -67,12 +67,20 @@ class FakeHints(Hints):
 
 
 class Stage:
-    """One gateway and its surroundings; ``patience`` is in seconds."""
+    """One gateway and its surroundings; ``patience`` is in seconds.
 
-    def __init__(self, admission: Admission | None = anonymous, patience: float = 60.0) -> None:
+    With ``beside`` it is one more gateway on the API server and the LiveKit of another one.
+    """
+
+    def __init__(
+        self,
+        admission: Admission | None = anonymous,
+        patience: float = 60.0,
+        beside: "Stage | None" = None,
+    ) -> None:
         self.now = time.time()
-        self.kube = FakeKube()
-        self.livekit = FakeLiveKit()
+        self.kube: FakeKube = beside.kube if beside else FakeKube()
+        self.livekit: FakeLiveKit = beside.livekit if beside else FakeLiveKit()
         self.directory = Directory()
         self.directory.filled = True
         self.events = NotedEvents(self.kube)
@@ -107,10 +115,22 @@ class Stage:
         self.kube.watch(
             VOICE_AGENTS, lambda type_, raw: self.directory.see_agent(raw, type_ == "DELETED")
         )
-        self.kube.watch(
-            VOICE_SESSIONS, lambda type_, raw: self.directory.see_session(raw, type_ == "DELETED")
-        )
+        self.behind: list[tuple[Object, bool]] | None = None
+        """What the watch of sessions has yet to tell; None: it tells at once."""
+        self.kube.watch(VOICE_SESSIONS, self._session_changed)
         self._ids = itertools.count(1)
+
+    def _session_changed(self, type_: str, raw: Object) -> None:
+        if self.behind is None:
+            self.directory.see_session(raw, type_ == "DELETED")
+        else:
+            self.behind.append((raw, type_ == "DELETED"))
+
+    def catch_up(self) -> None:
+        """Have the watch of sessions tell what it has yet to tell."""
+        news, self.behind = self.behind or [], []
+        for raw, deleted in news:
+            self.directory.see_session(raw, deleted)
 
     def add_agent(
         self,
