@@ -12,7 +12,6 @@ import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
-from pathlib import Path
 
 from aiohttp import web
 
@@ -20,8 +19,8 @@ from bench.calls import STEPS_PATIENCE, Way, eventually
 from bench.operated import sidecar_steps
 from bench.processes import running
 from bench.servers import Server
+from bench.stage import Stage
 from local.layout import REPOSITORY
-from voicepod.assignment.client import PodClient
 from voicepod.assignment.errors import PodError
 from voicepod.assignment.messages import (
     Assignment,
@@ -32,7 +31,6 @@ from voicepod.assignment.messages import (
     Tokens,
 )
 from voicepod.assignment.ports import AGENT_PORT
-from voicepod.assignment.signing import Signer
 from voicepod.livekit.tokens import join_token, room_token
 from voicepod.livekit.webhooks import parse, verify
 
@@ -54,11 +52,11 @@ class Bare(Way):
     what = "a bare process, told directly"
     prefix = "bare-"
 
-    def __init__(self, server: Server, pods: PodClient, signer: Signer, logs: Path) -> None:
+    def __init__(self, stage: Stage, server: Server) -> None:
         self.server = server
-        self._pods = pods
-        self._public_key = signer.public_key
-        self._logs = logs
+        self._pods = stage.pods
+        self._public_key = stage.signer.public_key
+        self._logs = stage.logs
         self._pair = AsyncExitStack()
         self._uid = ""
         self._received = 0.0

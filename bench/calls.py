@@ -28,6 +28,9 @@ _SETUP_PATIENCE = 120.0
 STEPS_PATIENCE = 10.0
 """Seconds until the steps of a call that has its agent are given up; its time counts anyway."""
 
+TOKEN_ASKED = "token asked for"
+"""The first step of a call."""
+
 _LOOK_EVERY = 0.1
 
 T = TypeVar("T")
@@ -99,7 +102,7 @@ async def measure(way: Way, number: int, rooms: Callable[[Server], Rooms]) -> Sa
         sample.failure = str(error) or type(error).__name__
     else:
         happened = {
-            "token asked for": sample.began,
+            TOKEN_ASKED: sample.began,
             **told,
             **story.read(log, log_start, room),
             "connected": caller.joined,

@@ -4,13 +4,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 from livekit import api
 
 from bench.calls import Way, eventually
 from bench.servers import Server
+from bench.stage import Stage
 from local.chart import AGENT_IMAGE
-from voicepod.kube.client import PODS, SECRETS, Kube, Resource
+from voicepod.kube.client import PODS, SECRETS, Resource
 from voicepod.kube.errors import NotFound
 
 Json = dict[str, Any]
@@ -29,12 +29,10 @@ _ONE_JOB = {"NUM_CPUS": "1", "LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE": "0"}
 class Workers:
     """The pods that are LiveKit's workers, in one namespace, for one server."""
 
-    def __init__(
-        self, kube: Kube, http: aiohttp.ClientSession, namespace: str, server: Server
-    ) -> None:
-        self._kube = kube
-        self._http = http
-        self._namespace = namespace
+    def __init__(self, stage: Stage, server: Server) -> None:
+        self._kube = stage.kube
+        self._http = stage.http
+        self._namespace = stage.namespace
         self.server = server
 
     async def prepare(self) -> None:
@@ -75,11 +73,15 @@ class Workers:
         container = {"env": [{"name": key, "value": value} for key, value in env.items()]}
         await self._start(name, container, [])
 
+    async def pod(self, name: str) -> Json:
+        """Return a worker's pod."""
+        return await self._kube.get(PODS, self._namespace, name)
+
     async def registered(self, name: str) -> str:
         """Wait until a worker has registered at its server; return its address."""
 
         async def told() -> str | None:
-            pod = await self._kube.get(PODS, self._namespace, name)
+            pod = await self.pod(name)
             if pod["status"]["phase"] != "Running":
                 return None
             log = await self._kube.log(self._namespace, name, "agent", _LOG_LINES)
@@ -96,12 +98,12 @@ class Workers:
     async def end(self, name: str) -> None:
         """Delete a worker's pod and wait until it is gone."""
         with suppress(NotFound):
-            pod = await self._kube.get(PODS, self._namespace, name)
+            pod = await self.pod(name)
             await self._kube.delete(PODS, self._namespace, name, uid=pod["metadata"]["uid"])
 
         async def gone() -> bool:
             try:
-                await self._kube.get(PODS, self._namespace, name)
+                await self.pod(name)
             except NotFound:
                 return True
             return False
@@ -147,17 +149,18 @@ class Automatic(Way):
     name = "livekit"
     what = "LiveKit's automatic dispatch to a shared worker"
     prefix = "automatic-"
+    pod = "shared"
+    """The worker's pod."""
 
     def __init__(self, workers: Workers) -> None:
         self.server = workers.server
         self._workers = workers
-        self._pod = "shared"
         self._address = ""
 
     async def start(self) -> None:
         """Start the worker."""
-        await self._workers.start_shared(self._pod)
-        self._address = await self._workers.registered(self._pod)
+        await self._workers.start_shared(self.pod)
+        self._address = await self._workers.registered(self.pod)
 
     async def ready(self) -> None:
         """Wait until the worker has no job and would take one by its own measure."""

@@ -1,66 +1,67 @@
 """The ways of voicepod: its own operator and gateway, as the chart installs them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import aiohttp
-
 from bench.calls import STEPS_PATIENCE, Way, eventually
-from bench.servers import Server
+from bench.stage import Stage
 from local import chart
-from local.cluster import Cluster
-from voicepod.assignment.client import PodClient
 from voicepod.assignment.messages import PodStatus
-from voicepod.kube.client import PODS, VOICE_AGENTS, VOICE_SESSIONS, Kube
+from voicepod.kube.client import PODS, VOICE_AGENTS, VOICE_SESSIONS
 
 Json = dict[str, Any]
 
 # The shortest grace: the bench closes the room itself, and waits for nobody to come back.
 _LIFECYCLE = {"reconnectGrace": "1s", "shutdownGrace": "1s", "ttlAfterFinished": "10m"}
 
-POOL = {"min": 2, "max": 4}
-"""Of the warm agent."""
+POOL = {"min": 2, "max": 2}
+"""Of the warm agent: fixed, so that no call finds a larger one than the call before did."""
 
 
-@dataclass(frozen=True, slots=True)
 class Platform:
-    """What the ways of voicepod share."""
+    """voicepod on a stage."""
 
-    cluster: Cluster
-    kube: Kube
-    pods: PodClient
-    namespace: str
-    server: Server
+    def __init__(self, stage: Stage) -> None:
+        self.stage = stage
 
     def apply_agent(self, name: str, **spec: Any) -> str:
         """Apply a VoiceAgent; return the prefix of its rooms."""
-        prefix = f"{self.namespace}-{name}-"
+        prefix = f"{self.stage.namespace}-{name}-"
         agent = chart.voice_agent(
-            self.cluster,
-            self.namespace,
+            self.stage.cluster,
+            self.stage.namespace,
             name,
             rooms=[{"prefix": prefix}],
             lifecycle=_LIFECYCLE,
             **spec,
         )
-        chart.apply(self.cluster, agent)
+        chart.apply(self.stage.cluster, agent)
         return prefix
+
+    async def idle_pods(self, agent: str) -> list[Json]:
+        """Return the pods of an agent that no session has."""
+        selector = f"voicepod.dev/agent={agent},!voicepod.dev/session"
+        return await self.stage.kube.list_all(PODS, self.stage.namespace, selector)
 
     async def warm(self, agent: str) -> bool:
         """Say whether the pool of an agent is full: as many pods wait as it is to have."""
-        selector = f"voicepod.dev/agent={agent},!voicepod.dev/session"
-        pods = await self.kube.list_all(PODS, self.namespace, selector)
+        pods = await self.idle_pods(agent)
         ready = [pod for pod in pods if _ready(pod) and "deletionTimestamp" not in pod["metadata"]]
-        status = (await self.kube.get(VOICE_AGENTS, self.namespace, agent)).get("status", {})
-        counts = {len(pods), len(ready), status.get("warm")}
+        found = await self.stage.kube.get(VOICE_AGENTS, self.stage.namespace, agent)
+        counts = {len(pods), len(ready), found.get("status", {}).get("warm")}
         return counts == {POOL["min"]}
 
     async def session_of(self, room: str) -> Json | None:
         """Return the session of a room."""
-        found = await self.kube.list_all(VOICE_SESSIONS, self.namespace)
+        found = await self.stage.kube.list_all(VOICE_SESSIONS, self.stage.namespace)
         return next((each for each in found if each["spec"]["room"] == room), None)
+
+    async def pod_of(self, room: str) -> Json | None:
+        """Return the pod of a room's session."""
+        session = await self.session_of(room)
+        name = session.get("status", {}).get("pod") if session else None
+        return await self.stage.kube.get(PODS, self.stage.namespace, name) if name else None
 
     async def steps(self, room: str) -> Mapping[str, float]:
         """Return when each step of a session happened, by its own ledger and its sidecar's."""
@@ -68,10 +69,10 @@ class Platform:
         async def active() -> tuple[Json, PodStatus] | None:
             session = await self.session_of(room)
             times = session.get("status", {}).get("times", {}) if session else {}
-            if session is None or "firstAudio" not in times:
+            pod = await self.pod_of(room) if "firstAudio" in times else None
+            if pod is None:
                 return None
-            pod = await self.kube.get(PODS, self.namespace, session["status"]["pod"])
-            status = await self.pods.status(pod["status"]["podIP"], pod["metadata"]["uid"])
+            status = await self.stage.pods.status(pod["status"]["podIP"], pod["metadata"]["uid"])
             return times, status
 
         times, status = await eventually(f"the session of {room} is active", active, STEPS_PATIENCE)
@@ -91,7 +92,7 @@ class Platform:
             if session.get("status", {}).get("phase") not in ("Ended", "Failed"):
                 return False
             selector = f"voicepod.dev/session={session['metadata']['name']}"
-            return not await self.kube.list_all(PODS, self.namespace, selector)
+            return not await self.stage.kube.list_all(PODS, self.stage.namespace, selector)
 
         await eventually(f"the session of {room} is over", gone)
 
@@ -113,7 +114,7 @@ class Operated(Way):
 
     def __init__(self, platform: Platform, name: str, what: str, agent: str, prefix: str) -> None:
         self.name, self.what, self.prefix = name, what, prefix
-        self.server = platform.server
+        self.server = platform.stage.server
         self._platform = platform
         self._agent = agent
 
@@ -148,15 +149,11 @@ class Cold(Operated):
 class Token(Warm):
     """(b): the caller's token comes from the gateway, which prepares the session."""
 
-    def __init__(self, *of_a_warm_one: Any, http: aiohttp.ClientSession) -> None:
-        super().__init__(*of_a_warm_one)
-        self._http = http
-
     async def token(self, room: str) -> str:
         """Ask the token endpoint, as the client SDKs do."""
-        url = f"http://{self._platform.cluster.gateway_ip}:9552/token"
+        url = f"http://{self._platform.stage.cluster.gateway_ip}:9552/token"
         body = {"room_name": room, "participant_identity": "caller"}
-        async with self._http.post(url, json=body) as response:
+        async with self._platform.stage.http.post(url, json=body) as response:
             response.raise_for_status()
             return str((await response.json())["participant_token"])
 
