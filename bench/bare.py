@@ -21,7 +21,6 @@ from bench.processes import running
 from bench.servers import Server
 from bench.stage import Stage
 from local.layout import REPOSITORY
-from voicepod.assignment.errors import PodError
 from voicepod.assignment.messages import (
     Assignment,
     PodState,
@@ -118,8 +117,7 @@ class Bare(Way):
         """Wait until the agent has registered with its sidecar."""
 
         async def warm() -> bool:
-            status = await self._status()
-            return status is not None and status.state is PodState.WARM
+            return (await self._status()).state is PodState.WARM
 
         await eventually("the bare agent is warm", warm)
 
@@ -128,7 +126,7 @@ class Bare(Way):
 
         async def joined() -> PodStatus | None:
             status = await self._status()
-            return status if status and status.at.first_audio else None
+            return status if status.at.first_audio else None
 
         status = await eventually("the bare agent is in its room", joined, STEPS_PATIENCE)
         return {"webhook received": self._received, **sidecar_steps(status)}
@@ -170,11 +168,8 @@ class Bare(Way):
         )
         await self._pods.dispatch(_ADDRESS, self._uid, tokens)
 
-    async def _status(self) -> PodStatus | None:
-        try:
-            return await self._pods.status(_ADDRESS, self._uid)
-        except PodError:
-            return None
+    async def _status(self) -> PodStatus:
+        return await self._pods.status(_ADDRESS, self._uid)
 
 
 async def _no_news(_: web.Request) -> web.Response:

@@ -17,6 +17,9 @@ from bench.quiet import quiet
 from bench.servers import Server
 from local.caller import Caller, join_token
 from local.errors import LocalError
+from voicepod.assignment.errors import PodError
+from voicepod.kube.errors import KubeError
+from voicepod.livekit.errors import LiveKitError
 from voicepod.livekit.rooms import Rooms
 
 # Seconds until a call without an agent counts as failed; an agent starts cold in a tenth of it.
@@ -97,7 +100,7 @@ async def measure(way: Way, number: int, rooms: Callable[[Server], Rooms]) -> Sa
             with suppress(LocalError):  # A step that nobody has noted is no failed call.
                 told = await way.steps(room)
     except TimeoutError:
-        sample.failure = f"no agent within {PATIENCE:.0f} s"
+        sample.failure = f"no agent within {PATIENCE:.0f} s, or no token in time"
     except (OSError, rtc.ConnectError, aiohttp.ClientError) as error:
         sample.failure = str(error) or type(error).__name__
     else:
@@ -114,8 +117,12 @@ async def measure(way: Way, number: int, rooms: Callable[[Server], Rooms]) -> Sa
             for what, at in sorted(happened.items(), key=lambda item: item[1])
         }
         sample.published = sample.steps["published"]
-    finally:
+
+    async def closed() -> bool:
         await rooms(way.server).close(room)
+        return True
+
+    await eventually(f"{room} is closed", closed)
     await way.over(room)
     return sample
 
@@ -123,11 +130,16 @@ async def measure(way: Way, number: int, rooms: Callable[[Server], Rooms]) -> Sa
 async def eventually(
     what: str, look: Callable[[], Awaitable[T | None]], within: float = _SETUP_PATIENCE
 ) -> T:
-    """Look until there is something, and return it. Raises LocalError that says what was not."""
+    """Look until there is something, and return it. Raises LocalError that says what was not.
+
+    Whoever cannot be asked is asked again.
+    """
     try:
         async with asyncio.timeout(within):
-            while not (found := await look()):  # noqa: ASYNC110 - nothing tells of it
+            while True:
+                with suppress(KubeError, PodError, LiveKitError, aiohttp.ClientError):
+                    if found := await look():
+                        return found
                 await asyncio.sleep(_LOOK_EVERY)
-            return found
     except TimeoutError:
         raise LocalError(f"not within {within:.0f} s: {what}") from None

@@ -1,7 +1,7 @@
 """The ways to an agent side by side: tables for whoever looks on, figures for the file."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from rich.table import Table
@@ -84,8 +84,8 @@ def as_figures(standings: Mapping[str, Standing], samples: Sequence[Sample]) -> 
     """Return all of it, every single call included."""
     return {
         "unit": "milliseconds since the caller's connect()",
-        "ways": {name: asdict(found) for name, found in standings.items()},
-        "samples": [asdict(sample) for sample in samples],
+        "ways": standings,
+        "samples": samples,
     }
 
 

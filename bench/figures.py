@@ -5,7 +5,7 @@ import os
 import platform
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -53,7 +53,7 @@ class Summary:
 def write(name: str, figures: Mapping[str, Any]) -> Path:
     """Write ``out/bench/NAME.json``: the figures, under what they were measured on.
 
-    A Summary in them becomes an object, and a number that is none (NaN) null.
+    A dataclass in them, such as a Summary, becomes an object, and a number that is none (NaN) null.
     """
     OUT.mkdir(parents=True, exist_ok=True)
     path = OUT / f"{name}.json"
@@ -94,7 +94,7 @@ def _go_version(tool: str, module: str) -> str:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Summary):
+    if is_dataclass(value) and not isinstance(value, type):
         value = asdict(value)
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
