@@ -5,7 +5,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-export PYTHONPATH := operator:agent-image:.
+export PYTHONPATH := operator:agent-image:runtime:.
 
 .PHONY: help
 help: ## Tell what there is

@@ -1,22 +1,16 @@
 """The default agent: `python agent.py start` waits for a call, and takes it.
 
-An ordinary agent, as LiveKit's documentation writes them. What it hears, thinks and speaks with is
-decided in `voicepod_agent/pipeline.py`.
+An ordinary agent, as LiveKit's documentation writes them, but for the import of `AgentSession`: its
+calls outlive its process. What it hears, thinks and speaks with is decided in
+`voicepod_agent/pipeline.py`.
 """
 
-from livekit.agents import (
-    Agent,
-    AgentServer,
-    AgentSession,
-    JobContext,
-    JobExecutorType,
-    JobProcess,
-    cli,
-)
+from livekit.agents import Agent, AgentServer, JobContext, JobExecutorType, JobProcess, cli
 from livekit.agents.voice.room_io import RoomOptions
 
 from voicepod_agent.pipeline import Pipeline, load_pipeline
 from voicepod_agent.settings import Settings
+from voicepod_runtime import AgentSession
 
 settings = Settings()
 

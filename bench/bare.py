@@ -29,7 +29,7 @@ from voicepod.assignment.messages import (
     SessionRef,
     Tokens,
 )
-from voicepod.assignment.ports import AGENT_PORT
+from voicepod.assignment.ports import AGENT_PORT, RUNTIME_PATH
 from voicepod.livekit.tokens import join_token, room_token
 from voicepod.livekit.webhooks import parse, verify
 
@@ -78,6 +78,7 @@ class Bare(Way):
 
     async def _start(self) -> None:
         self._uid = str(uuid.uuid4())
+        key = secrets.token_hex(32)
         sidecar = {
             "PYTHONPATH": str(REPOSITORY / "operator"),
             "VOICEPOD_POD_NAME": "bare",
@@ -86,12 +87,15 @@ class Bare(Way):
             "VOICEPOD_OPERATOR_URL": _OWN_URL,
             "VOICEPOD_OPERATOR_PUBLIC_KEY": self._public_key,
             "VOICEPOD_STOP_KEY": secrets.token_hex(16),
+            "VOICEPOD_AGENT_KEY": key,
         }
         # What the image and the operator set in a pod.
         agent = {
             "LIVEKIT_URL": f"ws://{_ADDRESS}:{AGENT_PORT}",
             "LIVEKIT_API_KEY": "voicepod",
-            "LIVEKIT_API_SECRET": secrets.token_hex(32),
+            "LIVEKIT_API_SECRET": key,
+            "VOICEPOD_RUNTIME_URL": f"http://{_ADDRESS}:{AGENT_PORT}{RUNTIME_PATH}",
+            "PYTHONPATH": str(REPOSITORY / "runtime"),
             "NUM_CPUS": "1",
             "LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE": "0",
             "PYTHONUNBUFFERED": "1",

@@ -11,11 +11,15 @@ from livekit.agents.types import (
 )
 from livekit.agents.utils import shortuuid
 
-from voicepod_agent.offline.receptionist import answer
+from voicepod_agent.offline.receptionist import answer, resumption
+from voicepod_runtime import RESUMPTION
 
 
 class ReceptionistLLM(llm.LLM[Never]):
-    """Answers by rules over the conversation; instructions and tools make no difference to it."""
+    """Answers by rules over the conversation.
+
+    Tools make no difference to it, nor do instructions, but for the one to go on with a call.
+    """
 
     def chat(
         self,
@@ -33,10 +37,13 @@ class ReceptionistLLM(llm.LLM[Never]):
 
 class _AnswerStream(llm.LLMStream):
     async def _run(self) -> None:
-        said = [
-            message.text_content or ""
-            for message in self._chat_ctx.messages()
-            if message.role == "user"
-        ]
-        delta = llm.ChoiceDelta(role="assistant", content=answer(said))
+        messages = self._chat_ctx.messages()
+        turns = [message for message in messages if message.role in ("user", "assistant")]
+        said = [message.text_content or "" for message in turns if message.role == "user"]
+        if messages and messages[-1].text_content == RESUMPTION:
+            unanswered = bool(turns) and turns[-1].role == "user"
+            text = resumption(said, unanswered)
+        else:
+            text = answer(said)
+        delta = llm.ChoiceDelta(role="assistant", content=text)
         self._event_ch.send_nowait(llm.ChatChunk(id=shortuuid("answer_"), delta=delta))

@@ -58,6 +58,13 @@ def answer(said: Sequence[str]) -> str:
     return _NOT_UNDERSTOOD
 
 
+def resumption(said: Sequence[str], unanswered: bool) -> str:
+    """Go on with a call that was interrupted; `unanswered` is whether its last turn still is."""
+    name = _told_name(said)
+    sorry = f"Sorry, {name}, I was interrupted." if name else "Sorry, I was interrupted."
+    return f"{sorry} {answer(said)}" if unanswered else f"{sorry} What can I do for you?"
+
+
 def _told_name(said: Sequence[str]) -> str | None:
     """Give the name that the caller told last, or None."""
     for turn in reversed(said):

@@ -1,5 +1,6 @@
 """The operator's side: what it asks of a pod, over HTTP."""
 
+import io
 import json
 from collections.abc import Sequence
 from typing import Any, Final, TypeVar
@@ -13,6 +14,7 @@ from voicepod.assignment.messages import (
     Accepted,
     Act,
     Assignment,
+    Checkpoint,
     Ending,
     PodStatus,
     Refusal,
@@ -28,9 +30,9 @@ _M = TypeVar("_M", bound=Message)
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=4, sock_connect=2)
 _ASSIGN_TIMEOUT: Final = aiohttp.ClientTimeout(total=10, sock_connect=2)
 
-# LiveKit takes at most 64 kB of metadata and as much of attributes, and JSON may escape each byte
-# as six; a pod that sends more is up to something.
-_MAX_ANSWER: Final = 1024 * 1024
+# The longest answer is a checkpoint, of half a mebibyte at most, in which JSON may escape each
+# character; a pod that sends more is up to something.
+_MAX_ANSWER: Final = 2 * 1024 * 1024
 
 
 def pod_session(traces: Sequence[aiohttp.TraceConfig] = ()) -> aiohttp.ClientSession:
@@ -80,6 +82,10 @@ class PodClient:
         """Return all that the sidecar knows."""
         return await self._ask(address, pod_uid, Act.STATUS, {}, PodStatus)
 
+    async def checkpoint(self, address: str, pod_uid: str) -> str | None:
+        """Return the conversation so far; a sidecar has it when its agent is gone as well."""
+        return (await self._ask(address, pod_uid, Act.CHECKPOINT, {}, Checkpoint)).checkpoint
+
     async def _ask(
         self,
         address: str,
@@ -99,7 +105,8 @@ class PodClient:
         try:
             async with self._session.post(
                 url,
-                data=self._signer.mint(act, pod_uid, body),
+                # Not as one piece: with a checkpoint it may be larger than aiohttp likes to send.
+                data=io.BytesIO(self._signer.mint(act, pod_uid, body).encode()),
                 headers={"Content-Type": "application/jwt"},
                 timeout=_ASSIGN_TIMEOUT if act is Act.ASSIGN else _TIMEOUT,
                 allow_redirects=False,

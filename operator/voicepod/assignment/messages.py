@@ -13,6 +13,7 @@ class Act(enum.StrEnum):
     TOKEN = "token"
     END = "end"
     STATUS = "status"
+    CHECKPOINT = "checkpoint"
 
 
 class RefusalReason(enum.StrEnum):
@@ -54,7 +55,7 @@ class PodState(enum.StrEnum):
     ENDED = "ended"
     """The job is over, or the pod will never have one."""
     LOST = "lost"
-    """The agent is gone without having ended its job."""
+    """The agent is gone without having ended its job, or as good as gone."""
 
 
 class EndReason(enum.StrEnum):
@@ -67,6 +68,10 @@ class EndReason(enum.StrEnum):
     """It was told to end; the message says by whom or why."""
     AGENT_REFUSED = "AgentRefused"
     AGENT_GONE = "AgentGone"
+    AGENT_HUNG = "AgentHung"
+    """Its process is there, but its event loop stands still, and so does its voice."""
+    AGENT_SILENT = "AgentSilent"
+    """It runs, and does not answer its caller."""
     ACCEPTANCE_EXPIRED = "AcceptanceExpired"
 
 
@@ -171,6 +176,25 @@ class JobInfo(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class Speech(Message):
+    """How the agent talks, as the runtime in its process reports it.
+
+    The three latencies are of its last answer, in seconds; None for what was not measured.
+    """
+
+    state: str
+    """``AgentSession.agent_state`` of LiveKit's SDK: listening, thinking, speaking, …"""
+    first_audio: float | None = None
+    """When it first spoke, in Unix seconds."""
+    turns: int = 0
+    """How often it has spoken."""
+    e2e_latency: float | None = None
+    """From the end of the caller's words to the beginning of the agent's."""
+    llm_node_ttft: float | None = None
+    tts_node_ttfb: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Timestamps(Message):
     """When what happened, in Unix seconds; None for what has not."""
 
@@ -206,11 +230,23 @@ class PodStatus(Message):
     end: End | None = None
     room_deletion_requested: bool = False
     """The agent asked to delete its room, which only the operator can."""
+    stopping: bool = False
+    """Somebody deletes the pod in the middle of its call, which waits for another to take over."""
+    speech: Speech | None = None
+    """None for an agent without the runtime."""
 
     @property
     def over(self) -> bool:
         """Whether the pod's life is over: its agent has ended its job, or is gone."""
         return self.state in (PodState.ENDED, PodState.LOST)
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint(Message):
+    """The conversation so far."""
+
+    checkpoint: str | None = None
+    """As in the ``Assignment`` of whoever goes on with it; None when nothing was said yet."""
 
 
 @dataclass(frozen=True, slots=True)

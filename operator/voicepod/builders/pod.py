@@ -21,7 +21,7 @@ from voicepod.api.names import (
     MANAGED_BY,
     SIDECAR_CONTAINER,
 )
-from voicepod.assignment.ports import AGENT_PORT, OPERATOR_PORT
+from voicepod.assignment.ports import AGENT_PORT, OPERATOR_PORT, RUNTIME_PATH
 
 Manifest = dict[str, Any]
 
@@ -70,7 +70,7 @@ class PodKeys:
     """What is drawn at random for each pod, and of use in it alone."""
 
     api_secret: str
-    """The agent signs with it towards the sidecar, which is on the pod's loopback."""
+    """The agent proves with it to the sidecar, on the pod's loopback, who it is."""
     stop_key: str
     """The kubelet's preStop hook shows it to the sidecar."""
 
@@ -187,6 +187,7 @@ def _sidecar(sidecar: Sidecar, keys: PodKeys) -> Manifest:
             {"name": "VOICEPOD_OPERATOR_URL", "value": sidecar.operator_url},
             {"name": "VOICEPOD_OPERATOR_PUBLIC_KEY", "value": sidecar.public_key},
             {"name": "VOICEPOD_STOP_KEY", "value": keys.stop_key},
+            {"name": "VOICEPOD_AGENT_KEY", "value": keys.api_secret},
         ],
         # Ready means that the agent has registered, and so the pod is ready then.
         "readinessProbe": {
@@ -207,6 +208,7 @@ def _connect_agent(container: Manifest, keys: PodKeys) -> None:
         "LIVEKIT_URL": f"ws://127.0.0.1:{AGENT_PORT}",
         "LIVEKIT_API_KEY": "voicepod",
         "LIVEKIT_API_SECRET": keys.api_secret,
+        "VOICEPOD_RUNTIME_URL": f"http://127.0.0.1:{AGENT_PORT}{RUNTIME_PATH}",
     }
     own = [entry for entry in container.get("env", []) if entry.get("name") not in forced]
     defaults = {

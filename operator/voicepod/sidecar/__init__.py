@@ -7,6 +7,7 @@ It speaks LiveKit's worker protocol to the agent, and takes the operator's one s
                                                            ▼
     agent ◀──worker protocol───────────────▶ worker ◀─▶ supervisor ──▶ state (pure)
     agent ──its LiveKit API calls──────────▶ room_service ─┤
+    agent ──beats, checkpoints─────────────▶ runtime_api ──┤
                                                            ├──▶ hints ──▶ operator
                                        room_watch, room ◀──┘
                                             └──▶ LiveKit, for this one room

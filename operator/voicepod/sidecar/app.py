@@ -16,6 +16,7 @@ from voicepod.assignment.signing import Verifier
 from voicepod.sidecar import logs, operator_api
 from voicepod.sidecar.hints import Hints
 from voicepod.sidecar.room_service import RoomService
+from voicepod.sidecar.runtime_api import RuntimeApi
 from voicepod.sidecar.settings import Settings, SettingsError
 from voicepod.sidecar.supervisor import Supervisor
 from voicepod.sidecar.worker import WorkerEndpoint
@@ -60,6 +61,7 @@ async def serving(
             [
                 web.get("/agent", WorkerEndpoint(supervisor).connect),
                 web.post("/twirp/{service}/{method}", RoomService(supervisor).call),
+                *RuntimeApi(supervisor, settings.agent_key).routes(),
             ]
         )
         for_operator = operator_api.create_app(supervisor, verifier, settings.stop_key)

@@ -4,22 +4,31 @@ The operator's requests are signed; the kubelet's probes change nothing, and its
 the key that the operator has put into the pod's manifest.
 """
 
-import hmac
 import logging
 from typing import Any, Final
 
 from aiohttp import web
 
 from voicepod.assignment.errors import MessageError, TokenError
-from voicepod.assignment.messages import Act, Assignment, Ending, Refusal, RefusalReason, Tokens
+from voicepod.assignment.messages import (
+    Act,
+    Assignment,
+    Checkpoint,
+    Ending,
+    Refusal,
+    RefusalReason,
+    Tokens,
+)
 from voicepod.assignment.signing import Verifier
+from voicepod.sidecar import bearer
 from voicepod.sidecar.state import Refused
 from voicepod.sidecar.supervisor import Supervisor
 
 logger = logging.getLogger(__name__)
 
-# Bytes of a request. Its largest parts are metadata (LiveKit takes 64 kB) and a checkpoint.
-_MAX_BODY: Final = 1024 * 1024
+# Bytes of a request. Its largest parts are metadata (LiveKit takes 64 kB) and a checkpoint (half a
+# mebibyte); JSON may escape each of their characters, and the signature's base64 adds a third.
+_MAX_BODY: Final = 2 * 1024 * 1024
 
 # The HTTP status of a refusal; all others are a conflict with what the pod is.
 _STATUS: Final = {
@@ -50,7 +59,7 @@ class _OperatorApi:
     def __init__(self, supervisor: Supervisor, verifier: Verifier, stop_key: str) -> None:
         self._supervisor = supervisor
         self._verifier = verifier
-        self._stop_header = f"Bearer {stop_key}".encode()
+        self._stop_key = stop_key
 
     async def live(self, _: web.Request) -> web.Response:
         return web.Response(text="ok")
@@ -62,11 +71,8 @@ class _OperatorApi:
 
     async def stopping(self, request: web.Request) -> web.Response:
         """Answer when the job has ended: the kubelet stops the agent's container then."""
-        shown = request.headers.get("Authorization", "")
-        # As bytes: text that is not ASCII cannot be compared in constant time.
-        if not hmac.compare_digest(shown.encode(errors="replace"), self._stop_header):
-            raise web.HTTPUnauthorized(text="the stop key is missing or wrong")
-        await self._supervisor.end_and_wait("the pod is being deleted")
+        bearer.require(request, self._stop_key)
+        await self._supervisor.stop("the pod is being deleted")
         return web.Response(text="ok")
 
     async def act(self, request: web.Request) -> web.Response:
@@ -91,6 +97,8 @@ class _OperatorApi:
                     await self._supervisor.end(Ending.from_dict(body).reason)
                 case Act.STATUS:
                     pass
+                case Act.CHECKPOINT:
+                    return Checkpoint(self._supervisor.pod.checkpoint).to_dict()
         except MessageError as error:
             raise Refused(RefusalReason.MALFORMED, str(error)) from error
         return self._supervisor.pod.status().to_dict()

@@ -25,6 +25,8 @@ class Settings:
     """Base64 of the raw Ed25519 key that assignments are verified with."""
     stop_key: str = field(repr=False)
     """What the kubelet's preStop hook shows, so that nobody else ends the call with it."""
+    agent_key: str = field(repr=False)
+    """What the runtime in the agent's process shows: the agent's ``LIVEKIT_API_SECRET``."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:

@@ -5,8 +5,9 @@
     starting ⇄ warm ─▶ offered ─▶ accepted ─▶ running ─▶ ending
         └─────────────────┴──────────┴───────────┴─────────┴──▶ ended, lost
 
-A pod is ``lost`` when its agent goes away unasked, and ``ended`` by everything else: the agent has
-ended or refused its job, or the pod was told to end, which takes a while only when a job runs.
+A pod is ``lost`` when its agent goes away unasked or is as good as gone (``health``), and ``ended``
+by everything else: the agent has ended or refused its job, or the pod was told to end, which takes
+a while only when a job runs.
 There is no way back from either: a pod takes one call.
 """
 
@@ -27,9 +28,11 @@ from voicepod.assignment.messages import (
     Timestamps,
     Tokens,
 )
+from voicepod.sidecar.health import Beat, Health
 
 _OVER: Final = frozenset({PodState.ENDED, PodState.LOST})
 _WITH_JOB: Final = frozenset({PodState.OFFERED, PodState.ACCEPTED, PodState.RUNNING})
+_LOST: Final = frozenset({EndReason.AGENT_GONE, EndReason.AGENT_HUNG, EndReason.AGENT_SILENT})
 _FINISHED: Final = {
     "JS_SUCCESS": EndReason.JOB_FINISHED,
     "JS_CANCELLED": EndReason.JOB_FINISHED,
@@ -66,11 +69,14 @@ class Pod:
         self._at = Timestamps()
         self._end: End | None = None
         self._end_message = ""
+        self._health = Health()
+        self._checkpoint: str | None = None
         self.state = PodState.STARTING
         self.agent = AgentInfo()
         self.assignment: Assignment | None = None
         self.job: JobInfo | None = None
         self.room_deletion_requested = False
+        self.stopping = False
 
     @property
     def over(self) -> bool:
@@ -87,6 +93,13 @@ class Pod:
         """The agent has reported nothing of its job: its SDK does not, or there was no time."""
         return self.job is None or self.job.status == "JS_PENDING"
 
+    @property
+    def checkpoint(self) -> str | None:
+        """The conversation so far: the agent's own, or the one that it was to go on with."""
+        if self._checkpoint is None and self.assignment:
+            return self.assignment.checkpoint
+        return self._checkpoint
+
     def status(self) -> PodStatus:
         """Return all of it."""
         assignment = self.assignment
@@ -99,6 +112,8 @@ class Pod:
             at=self._at,
             end=self._end,
             room_deletion_requested=self.room_deletion_requested,
+            stopping=self.stopping,
+            speech=self._health.speech,
         )
 
     def why_no_agent(self) -> str | None:
@@ -204,6 +219,27 @@ class Pod:
         elif self.state is PodState.RUNNING:
             self._close(_FINISHED[status], error or "the agent has ended its job")
 
+    def keep(self, checkpoint: str) -> bool:
+        """The agent tells the conversation so far. Returns False if this pod has no job."""
+        if self.state not in (PodState.RUNNING, PodState.ENDING):
+            return False
+        self._checkpoint = checkpoint
+        return True
+
+    def beat(self, beat: Beat) -> None:
+        """The runtime in the agent's process tells how it is."""
+        self._health.beat(beat)
+        self._judge()
+
+    def tick(self) -> None:
+        """``health.TICK`` seconds have passed."""
+        self._health.tick()
+        self._judge()
+
+    def _judge(self) -> None:
+        if self.state is PodState.RUNNING and (end := self._health.verdict()):
+            self._close(end.reason, end.message)
+
     def see(self, joined_at: float, audio: bool) -> None:
         """The agent is in its room, ``joined_at`` by the clock of LiveKit, with or without audio.
 
@@ -239,6 +275,6 @@ class Pod:
         return Refused(reason, self._end.message)
 
     def _close(self, reason: EndReason, message: str) -> None:
-        self.state = PodState.LOST if reason is EndReason.AGENT_GONE else PodState.ENDED
+        self.state = PodState.LOST if reason in _LOST else PodState.ENDED
         self._end = End(reason, message)
         self._at = replace(self._at, ended=self._clock())

@@ -14,6 +14,7 @@ import aiohttp
 import jwt
 
 from voicepod.assignment.messages import Accepted, Assignment, PodState, RefusalReason, Tokens
+from voicepod.sidecar.health import TICK, Beat
 from voicepod.sidecar.hints import Hints
 from voicepod.sidecar.offer import Declined, build_job, offer
 from voicepod.sidecar.protocol import agent
@@ -31,6 +32,11 @@ _ACCEPTANCE_LIFE: Final = 7.0
 
 # Seconds that an idle agent may be gone: LiveKit's SDKs come back at once, or after 2 seconds.
 _RETURN: Final = 5.0
+
+# Seconds that a call waits for another pod to take it over, when this one is deleted or its node is
+# drained: several times of what a warm pod takes, and as much is left of the termination grace
+# (``builders.pod``) for two processes to exit.
+_HANDOVER: Final = 5.0
 
 # Seconds that the hint about the join waits for the audio, which mostly follows soon: one question
 # of the operator does for both then.
@@ -54,6 +60,7 @@ class Supervisor:
         self._watch: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._joined_hint: asyncio.TimerHandle | None = None
+        self._leaving = asyncio.Event()
         self._grace_over = 0.0
 
     # What the agent does
@@ -87,6 +94,10 @@ class Supervisor:
         if status == "JS_RUNNING" and self.pod.state in (PodState.ENDING, PodState.ENDED):
             # The termination came before the job had a process: SDKs pass over it then.
             await self._terminate()
+
+    def beat(self, beat: Beat) -> None:
+        """The runtime in the agent's process tells how it is."""
+        self._step(self.pod.beat, beat)
 
     # What the operator and the kubelet ask for
 
@@ -138,6 +149,22 @@ class Supervisor:
         except TimeoutError:
             logger.warning("the agent did not end its job within its grace")
 
+    async def stop(self, reason: str) -> None:
+        """The pod is being deleted: end the job, but in mid-call let another pod have it first.
+
+        The agent of that one joins under this one's identity, and so this one's job ends.
+        """
+        if self.pod.state is PodState.RUNNING:
+            logger.info("the call waits for another pod to take it over: %s", reason)
+            self.pod.stopping = True
+            self._hints.send()
+            try:
+                async with asyncio.timeout(_HANDOVER):
+                    await self._leaving.wait()
+            except TimeoutError:
+                logger.warning("no other pod has taken the call over")
+        await self.end_and_wait(reason)
+
     def request_room_deletion(self) -> None:
         """The agent wants its room closed, which only the operator can do."""
         self.pod.room_deletion_requested = True
@@ -172,7 +199,10 @@ class Supervisor:
                 self._hints.send()
             case PodState.ACCEPTED:
                 self._timer = loop.call_later(_ACCEPTANCE_LIFE, self._step, self.pod.expire)
+            case PodState.RUNNING:
+                self._timer = loop.call_later(TICK, self._tick)
             case PodState.ENDING:
+                self._leaving.set()
                 assert self.pod.assignment is not None
                 self._grace_over = loop.time() + self.pod.assignment.shutdown_grace
                 self._start_watch(self._see_off() if self.pod.silent else None)
@@ -181,8 +211,14 @@ class Supervisor:
                 self._start_watch(None)
                 if self._worker:
                     self._worker.withdraw()
+                self._leaving.set()
                 self.over.set()
                 self._hints.send()
+
+    def _tick(self) -> None:
+        self._step(self.pod.tick)
+        if self.pod.state is PodState.RUNNING:
+            self._timer = asyncio.get_running_loop().call_later(TICK, self._tick)
 
     async def _negotiate(self, job: agent.Job, worker: Worker) -> Accepted:
         try:

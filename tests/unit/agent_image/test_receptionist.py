@@ -1,7 +1,7 @@
 import pytest
 
 from voicepod_agent.offline.phrases import sentences
-from voicepod_agent.offline.receptionist import GREETING, answer
+from voicepod_agent.offline.receptionist import GREETING, answer, resumption
 
 pytestmark = pytest.mark.unit
 
@@ -47,6 +47,19 @@ def test_a_name_never_told_is_not_invented() -> None:
 @pytest.mark.parametrize("said", ["the moon is made of cheese", ""])
 def test_what_is_not_understood_is_answered_by_what_can_be_asked(said: str) -> None:
     assert "You can ask for" in answer([said])
+
+
+@pytest.mark.parametrize(
+    ("said", "unanswered", "words"),
+    [
+        (["my name is robert"], False, "Sorry, Robert, I was interrupted. What can I do for you?"),
+        (["my name is robert", "where are you"], True, "Sorry, Robert, I was interrupted. We are"),
+        (["where are you"], False, "Sorry, I was interrupted. What can I do for you?"),
+        ([], False, "Sorry, I was interrupted. What can I do for you?"),
+    ],
+)
+def test_an_interrupted_call_is_gone_on_with(said: list[str], unanswered: bool, words: str) -> None:
+    assert resumption(said, unanswered).startswith(words)
 
 
 def test_every_sentence_that_is_listened_for_has_an_answer() -> None:

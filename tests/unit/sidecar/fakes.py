@@ -243,7 +243,7 @@ async def surroundings() -> AsyncIterator[Surroundings]:
         operator_url = f"http://{HOST}:{operator_server.port}"
         yield Surroundings(
             settings=Settings(
-                "demo-1", "voice", POD_UID, operator_url, signer.public_key, "stop-key"
+                "demo-1", "voice", POD_UID, operator_url, signer.public_key, "stop-key", "agent-key"
             ),
             agent_port=unused_port(),
             operator_port=operator_port,

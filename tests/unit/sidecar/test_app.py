@@ -63,12 +63,12 @@ async def test_a_sidecar_without_its_settings_says_what_is_missing(
 
 def test_an_empty_setting_is_a_missing_one() -> None:
     environment = {f"VOICEPOD_{entry.name.upper()}": "x" for entry in fields(Settings)}
-    with pytest.raises(SettingsError, match="not set: VOICEPOD_STOP_KEY"):
-        Settings.from_environment(environment | {"VOICEPOD_STOP_KEY": ""})
+    with pytest.raises(SettingsError, match="not set: VOICEPOD_AGENT_KEY"):
+        Settings.from_environment(environment | {"VOICEPOD_AGENT_KEY": ""})
 
 
-def test_the_stop_key_does_not_show_in_logs() -> None:
-    assert "secret" not in repr(Settings("a", "b", "c", "d", "e", "secret"))
+def test_keys_do_not_show_in_logs() -> None:
+    assert "secret" not in repr(Settings("a", "b", "c", "d", "e", "secret", "secret"))
 
 
 def test_logs_are_one_json_object_a_line() -> None:

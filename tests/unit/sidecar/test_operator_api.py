@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from livekit.protocol import agent
 
-from tests.unit.sidecar.fakes import HOST, POD_UID, Rig, until
+from tests.unit.sidecar.fakes import HOST, POD_UID, Rig, end_of, until
 from voicepod.assignment.messages import Act
 from voicepod.assignment.signing import Signer, generate_key
+from voicepod.sidecar import supervisor
 
 pytestmark = pytest.mark.unit
 
@@ -53,8 +54,8 @@ async def test_a_join_token_without_an_identity_is_named(pod: Rig) -> None:
     assert answer == {"reason": "Malformed", "message": "the join token names nobody"}
 
 
-async def test_a_body_of_more_than_a_mebibyte_is_too_large(pod: Rig) -> None:
-    status, answer = await post(pod, "assign", io.BytesIO(b"x" * (1024 * 1024 + 1)))
+async def test_a_body_of_more_than_two_mebibytes_is_too_large(pod: Rig) -> None:
+    status, answer = await post(pod, "assign", io.BytesIO(b"x" * (2 * 1024 * 1024 + 1)))
     assert (status, answer["reason"]) == (413, "TooLarge")
 
 
@@ -81,9 +82,46 @@ async def test_nobody_ends_a_call_without_the_stop_key(pod: Rig, key: str) -> No
     assert pod.supervisor.pod.state == "running"
 
 
-async def test_stopping_is_answered_when_the_job_has_ended(pod: Rig) -> None:
+async def test_stopping_in_mid_call_waits_for_another_pod(pod: Rig) -> None:
+    worker = await pod.running()
+    await until(lambda: pod.operator.hints)
+    before = len(pod.operator.hints)
+    stopping = asyncio.create_task(pod.get("/stopping", Authorization="Bearer stop-key"))
+    await until(lambda: len(pod.operator.hints) > before)
+    told = await pod.status()
+    assert (told.state, told.stopping) == ("running", True)
+    await worker.report(agent.JobStatus.JS_SUCCESS)  # as it does when another one evicts it
+    assert await stopping == 200
+    assert end_of(await pod.status())[:2] == ("ended", "JobFinished")
+
+
+async def test_stopping_ends_the_job_that_no_other_pod_has_taken(
+    pod: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "_HANDOVER", 0.01)
     worker = await pod.running()
     stopping = asyncio.create_task(pod.get("/stopping", Authorization="Bearer stop-key"))
+    await worker.receive("termination")
+    assert not stopping.done()
+    await worker.report(agent.JobStatus.JS_SUCCESS)
+    assert await stopping == 200
+
+
+async def test_stopping_does_not_wait_for_another_pod_when_the_call_is_over(pod: Rig) -> None:
+    worker = await pod.running()
+    await pod.end()
+    stopping = asyncio.create_task(pod.get("/stopping", Authorization="Bearer stop-key"))
+    await worker.receive("termination")
+    await worker.report(agent.JobStatus.JS_SUCCESS)
+    assert await stopping == 200
+    assert not (await pod.status()).stopping
+
+
+async def test_a_call_that_ends_while_it_waits_for_another_pod_ends(pod: Rig) -> None:
+    worker = await pod.running()
+    stopping = asyncio.create_task(pod.get("/stopping", Authorization="Bearer stop-key"))
+    await until(lambda: pod.supervisor.pod.stopping)
+    await pod.end()
     await worker.receive("termination")
     assert not stopping.done()
     await worker.report(agent.JobStatus.JS_SUCCESS)
@@ -91,7 +129,10 @@ async def test_stopping_is_answered_when_the_job_has_ended(pod: Rig) -> None:
     assert pod.supervisor.over.is_set()
 
 
-async def test_stopping_is_answered_when_the_grace_is_over(pod: Rig) -> None:
+async def test_stopping_is_answered_when_the_grace_is_over(
+    pod: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "_HANDOVER", 0.01)
     await pod.running(shutdown_grace=0.01)
     pod.livekit.broken = True  # so that nobody sees the agent leave
     assert await pod.get("/stopping", Authorization="Bearer stop-key") == 200

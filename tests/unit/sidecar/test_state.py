@@ -14,21 +14,28 @@ from voicepod.assignment.messages import (
     PodStatus,
     RoomRef,
     SessionRef,
+    Speech,
     Tokens,
 )
+from voicepod.sidecar.health import Beat
 from voicepod.sidecar.state import Pod, Refused
 
 pytestmark = pytest.mark.unit
 
 
-def assignment(session: str, generation: int) -> Assignment:
-    ref = SessionRef("voice", session, session)
-    return Assignment(ref, generation, RoomRef("RM_1", "room"), "ws://livekit", "AJ_1", 1.0)
+def assignment(session: str, generation: int, checkpoint: str | None = None) -> Assignment:
+    ref, room = SessionRef("voice", session, session), RoomRef("RM_1", "room")
+    return Assignment(ref, generation, room, "ws://livekit", "AJ_1", 1.0, checkpoint=checkpoint)
 
 
 def register(pod: Pod) -> None:
     if not pod.why_no_agent():
         pod.register("demo", "1.8.9")
+
+
+def six_seconds(pod: Pod) -> None:
+    for _ in range(12):
+        pod.tick()
 
 
 # Every event and every request, wherever the pod is.
@@ -47,6 +54,10 @@ MOVES: dict[str, Callable[[Pod], object]] = {
     "success": lambda pod: pod.report("AJ_1", "JS_SUCCESS", ""),
     "failed": lambda pod: pod.report("AJ_1", "JS_FAILED", "oh"),
     "another job's": lambda pod: pod.report("AJ_2", "JS_SUCCESS", ""),
+    "checkpoint": lambda pod: pod.keep("so far"),
+    "beat": lambda pod: pod.beat(Beat(Speech("listening"))),
+    "beat of an agent that stays silent": lambda pod: pod.beat(Beat(Speech("thinking"), 60.0)),
+    "six seconds": six_seconds,
     "leave": Pod.leave,
     "end": lambda pod: pod.end("CallerLeft"),
 }

@@ -1,0 +1,340 @@
+"""An agent with the runtime, beside a real sidecar: what outlives it, and what is told of it."""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from functools import partial
+from typing import Any
+from unittest.mock import Mock
+
+import pytest
+from livekit import rtc
+from livekit.agents import (
+    Agent,
+    APIConnectOptions,
+    CloseEvent,
+    CloseReason,
+    JobContext,
+    JobExecutorType,
+    JobProcess,
+    job,
+    llm,
+)
+from livekit.protocol import agent as protocol
+
+import voicepod_runtime
+from tests.unit.sidecar.fakes import HOST, POD_UID, Rig, rig, until
+from voicepod.assignment.messages import PodStatus
+from voicepod_agent.offline.llm import ReceptionistLLM
+from voicepod_agent.offline.receptionist import GREETING
+from voicepod_runtime import AgentSession
+
+pytestmark = pytest.mark.unit
+
+RESUMED = "Sorry, Robert, I was interrupted. What can I do for you?"
+
+
+class Greeter(Agent):
+    """Greets on its own, and repeats it: a greeting may be of several sentences."""
+
+    def __init__(self) -> None:
+        super().__init__(instructions="You work in a cafe.")
+
+    async def on_enter(self) -> None:
+        self.session.generate_reply(instructions="Greet the caller.")
+        self.session.say("This call is recorded.")
+
+
+class Stuck(ReceptionistLLM):
+    """A model that never answers."""
+
+    def chat(self, *, chat_ctx: llm.ChatContext, **_: Any) -> llm.LLMStream:
+        return _Never(self, chat_ctx=chat_ctx, tools=[], conn_options=APIConnectOptions())
+
+
+class _Never(llm.LLMStream):
+    async def _run(self) -> None:
+        await asyncio.Event().wait()
+
+
+@asynccontextmanager
+async def new_session(model: llm.LLM[Any] | None = None) -> AsyncIterator[AgentSession[None]]:
+    session: AgentSession[None] = AgentSession(llm=model or ReceptionistLLM(), vad=None)
+    async with session:
+        yield session
+
+
+@contextmanager
+def a_job(checkpoint: str = "") -> Iterator[JobContext]:
+    """Be in a job, as an agent's entrypoint is."""
+    described = protocol.Job(id="AJ_1", attributes={"voicepod.checkpoint": checkpoint})
+    arguments = job.JobAcceptArguments(name="", identity="agent", metadata="")
+    process = JobProcess(executor_type=JobExecutorType.THREAD, user_arguments=None, http_proxy=None)
+    context = JobContext(
+        proc=process,
+        info=job.RunningJobInfo(arguments, described, "", "", "AW_1", fake_job=True),
+        room=rtc.Room(),
+        on_connect=lambda: None,
+        on_shutdown=lambda reason: None,
+        inference_executor=Mock(),
+    )
+    entered = job._JobContextVar.set(context)
+    try:
+        yield context
+    finally:
+        job._JobContextVar.reset(entered)
+        context._tempdir.cleanup()
+
+
+@pytest.fixture
+async def pod(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Rig]:
+    """A pod whose agent has its job."""
+    async with rig() as pod:
+        await pod.running()
+        monkeypatch.setenv("VOICEPOD_RUNTIME_URL", f"http://{HOST}:{pod.agent_port}/voicepod")
+        monkeypatch.setenv("LIVEKIT_API_SECRET", pod.settings.agent_key)
+        yield pod
+
+
+def kept(pod: Rig) -> list[str]:
+    """Return what was said, by the checkpoint of a pod."""
+    items = json.loads(pod.supervisor.pod.checkpoint or '{"items": []}')["items"]
+    return [text for item in items for text in item.get("content", [])]
+
+
+def has_kept(pod: Rig, items: int) -> bool:
+    return len(kept(pod)) == items
+
+
+def said(session: AgentSession[Any]) -> list[str | None]:
+    return [message.text_content for message in session.history.messages()]
+
+
+def told(pod: Rig) -> PodStatus:
+    return pod.supervisor.pod.status()
+
+
+def talks(pod: Rig) -> tuple[str, int] | None:
+    speech = told(pod).speech
+    return (speech.state, speech.turns) if speech else None
+
+
+async def leave_off(pod: Rig) -> str:
+    """Have an agent told the caller's name; return the conversation that it leaves."""
+    with a_job():
+        async with new_session() as session:
+            await session.start(Agent(instructions="You work in a cafe."))
+            await session.run(user_input="My name is Robert.")
+            await until(partial(has_kept, pod, 2))
+    return await pod.client.checkpoint(HOST, POD_UID) or ""
+
+
+async def test_the_conversation_is_kept_after_each_turn(pod: Rig) -> None:
+    with a_job():
+        async with new_session() as session:
+            await session.start(Agent(instructions="You work in a cafe."))
+            await session.run(user_input="My name is Robert.")
+            await until(partial(has_kept, pod, 2))
+            await session.run(user_input="Where are you?")
+            await until(partial(has_kept, pod, 4))
+            assert kept(pod) == said(session)
+
+
+async def test_a_replacement_says_so_instead_of_greeting_and_knows_what_was_said(pod: Rig) -> None:
+    before = await leave_off(pod)
+    with a_job(before):
+        async with new_session() as session:
+            await session.start(Greeter())
+            await until(lambda: RESUMED in said(session))
+            await session.run(user_input="What is my name?")
+            assert said(session) == [RESUMED, "What is my name?", "Your name is Robert."]
+            await until(partial(has_kept, pod, 5))
+    assert kept(pod)[0] == "My name is Robert."
+    assert kept(pod)[2:] == [RESUMED, "What is my name?", "Your name is Robert."]
+
+
+async def test_a_replacement_of_a_replacement_knows_all_of_it(pod: Rig) -> None:
+    checkpoint = await leave_off(pod)
+    for items in (3, 4, 5):
+        with a_job(checkpoint):
+            async with new_session() as session:
+                await session.start(Greeter())
+                await until(partial(has_kept, pod, items))
+        checkpoint = await pod.client.checkpoint(HOST, POD_UID) or ""
+    assert kept(pod)[2:] == [RESUMED] * 3
+
+
+async def test_an_agent_that_waits_to_be_spoken_to_says_so_as_well(pod: Rig) -> None:
+    before = await leave_off(pod)
+    with a_job(before):
+        async with new_session() as session:
+            await session.start(Agent(instructions="You work in a cafe."))
+            await until(lambda: said(session) == [RESUMED])
+
+
+async def test_words_that_were_not_answered_are_answered_now(pod: Rig) -> None:
+    history = llm.ChatContext.empty()
+    history.add_message(role="user", content="Where are you?")
+    with a_job(voicepod_runtime.exported(history.items)):
+        async with new_session() as session:
+            await session.start(Greeter())
+            await until(lambda: said(session))
+            answer = said(session)[0] or ""
+    assert answer.startswith("Sorry, I was interrupted. We are at twelve Harbor Street")
+
+
+async def test_once_it_was_said_the_agent_speaks_as_ever(pod: Rig) -> None:
+    before = await leave_off(pod)
+    with a_job(before):
+        async with new_session() as session:
+            await session.start(Greeter())
+            await until(lambda: said(session) == [RESUMED] and not session.current_speech)
+            await session.say("The soup is ready.")
+            assert said(session) == [RESUMED, "The soup is ready."]
+
+
+async def test_other_words_may_be_asked_for(pod: Rig) -> None:
+    class Asked(ReceptionistLLM):
+        instructions: str | None = None
+
+        def chat(self, *, chat_ctx: llm.ChatContext, **options: Any) -> llm.LLMStream:
+            self.instructions = chat_ctx.messages()[-1].text_content
+            return super().chat(chat_ctx=chat_ctx, **options)
+
+    before, model = await leave_off(pod), Asked()
+    with a_job(before):
+        async with new_session(model) as session:
+            session.resumption = "Sing that you are back."
+            await session.start(Greeter())
+            await until(lambda: said(session))
+    assert model.instructions == "Sing that you are back."
+
+
+async def test_an_agent_without_a_model_goes_on_without_a_word(
+    pod: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = await leave_off(pod)
+    with a_job(before):
+        session: AgentSession[None] = AgentSession(vad=None)
+        async with session:
+            await session.start(Agent(instructions=""))
+            await session.say("Hello again.")
+            assert said(session) == ["Hello again."]
+    assert "the call goes on without a word about it: trying to generate reply" in caplog.text
+
+
+@pytest.mark.parametrize("checkpoint", ["?", "[]", "{}", '{"items": [{"type": "song"}]}'])
+async def test_what_cannot_be_read_is_logged_and_the_call_goes_on(
+    pod: Rig, checkpoint: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with a_job(checkpoint):
+        async with new_session() as session:
+            await session.start(Greeter())
+            await until(lambda: GREETING in said(session))
+    assert "the conversation before cannot be read" in caplog.text
+
+
+async def test_where_there_is_no_sidecar_it_is_livekits_own_session(
+    pod: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = await leave_off(pod)
+    monkeypatch.delenv("VOICEPOD_RUNTIME_URL")
+    with a_job(before) as context:
+        async with new_session() as session:
+            await session.start(Greeter())
+            await until(lambda: GREETING in said(session))
+            assert session.conversation() == session.history.items
+        assert [callback.__name__ for callback in context._shutdown_callbacks] == ["<lambda>"]
+
+
+async def test_only_the_session_that_the_job_is_about_is_told_of(pod: Rig) -> None:
+    with a_job():
+        async with new_session() as first, new_session() as second:
+            await first.start(Agent(instructions="You work in a cafe."))
+            await second.start(Agent(instructions="You listen."))
+            await second.run(user_input="My name is Peter.")
+            await first.run(user_input="My name is Robert.")
+            await until(partial(has_kept, pod, 2))
+    assert "My name is Peter." not in kept(pod)
+
+
+async def test_the_sidecar_hears_how_the_agent_talks(pod: Rig) -> None:
+    with a_job():
+        async with new_session() as session:
+            await session.start(Agent(instructions="You work in a cafe."))
+            await session.run(user_input="My name is Robert.")
+            await until(lambda: talks(pod) == ("listening", 1))
+            speech = told(pod).speech
+            answer = session.history.messages()[-1]
+    assert speech
+    assert speech.first_audio
+    assert speech.llm_node_ttft == answer.metrics["llm_node_ttft"]
+    # It was text, which nobody heard.
+    assert (speech.e2e_latency, speech.tts_node_ttfb) == (None, None)
+
+
+async def test_the_last_beat_is_told_before_the_job_ends(pod: Rig) -> None:
+    with a_job() as context:
+        async with new_session() as session:
+            await session.start(Agent(instructions="You work in a cafe."))
+        for callback in context._shutdown_callbacks:
+            await callback("the call is over")
+    beat = pod.supervisor.pod._health._last
+    assert beat
+    assert beat.last
+    assert told(pod).state == "running"
+
+
+async def test_a_session_that_dies_of_its_model_is_told_of(pod: Rig) -> None:
+    with a_job():
+        async with new_session() as session:
+            await session.start(Agent(instructions="You work in a cafe."))
+            error = llm.LLMError(
+                timestamp=0.0, label="acme.LLM", error=RuntimeError("key k-123"), recoverable=False
+            )
+            session.emit("close", CloseEvent(error=error, reason=CloseReason.ERROR))
+            await until(lambda: pod.supervisor.over.is_set())
+    end = told(pod).end
+    assert end
+    assert (end.reason, end.message) == (
+        "AgentSilent",
+        "the agent's session has closed: llm_error of acme.LLM",
+    )
+
+
+async def test_a_caller_who_waits_for_an_answer_is_told_of(
+    pod: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(voicepod_runtime._Reporter, "_is_heard", lambda self: True)
+    monkeypatch.setattr(voicepod_runtime, "_BEAT", 0.05)
+    with a_job():
+        async with new_session(Stuck()) as session:
+            await session.start(Agent(instructions="You work in a cafe."))
+            session.generate_reply(user_input="My name is Robert.")
+            await until(lambda: waited(pod) > 0.2)
+            session.interrupt(force=True)
+            await until(lambda: waited(pod) == 0)
+
+
+def waited(pod: Rig) -> float:
+    beat = pod.supervisor.pod._health._last
+    return beat.waited if beat else 0.0
+
+
+async def test_a_sidecar_that_does_not_listen_keeps_no_call_from_going_on(
+    pod: Rig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("VOICEPOD_RUNTIME_URL", f"http://{HOST}:1/voicepod")
+    monkeypatch.setattr(voicepod_runtime, "_BEAT", 0.01)
+    with caplog.at_level(logging.WARNING, "voicepod.runtime"), a_job() as context:
+        async with new_session() as session:
+            await session.start(Agent(instructions="You work in a cafe."))
+            await session.run(user_input="My name is Robert.")
+            await until(lambda: "voicepod's sidecar does not listen" in caplog.text)
+            await asyncio.sleep(0.1)
+        monkeypatch.setattr(voicepod_runtime, "_LAST_WORDS", 0.0)
+        for callback in context._shutdown_callbacks:
+            await callback("the call is over")
+    assert caplog.text.count("voicepod's sidecar does not listen") == 1
