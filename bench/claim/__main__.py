@@ -37,18 +37,15 @@ QUICK = Plan({JUDGED_RATE: 10, 20: 5}, idle=5, held=20)
 
 async def measure(plan: Plan) -> bool:
     """Measure all of it, and tell; returns whether every session went well."""
-    async with (
-        client.connect(PLANE.kubeconfig) as kube,
-        client.connect(PLANE.kubeconfig_of("callers")) as callers,
-    ):
-        await window.fill_pool(kube, window.pool_for(min(plan.rates)))
+    async with client.connect(PLANE.kubeconfig_of("callers")) as callers:
+        await window.fill_pool(window.pool_for(min(plan.rates)))
         idle = await window.idle(plan.idle)
         windows = []
         for rate, seconds in plan.rates.items():
-            windows.append(await window.measure(kube, callers, rate, seconds))
+            windows.append(await window.measure(callers, rate, seconds))
             if rate >= JUDGED_RATE and report.p99(windows[-1]) >= GOOD_P99:
                 break
-        memory, held = await window.hold(kube, callers, plan.held)
+        memory, held = await window.hold(callers, plan.held)
         failures = judge(held, await fetch()).failures
     judged = next(one for one in windows if one.rate == JUDGED_RATE)
     return report.tell(report.Results(idle, windows, judged, GOOD_P99, plan.held, memory, failures))

@@ -34,9 +34,18 @@ class Verdict:
 
 async def fetch() -> dict[str, Any]:
     """Ask the sidecars' stand-in what it has seen."""
-    async with aiohttp.ClientSession() as http, http.get(f"{SIDECARS_URL}/ledger") as response:
-        ledger: dict[str, Any] = await response.json()
-        return ledger
+    return await _get("ledger")
+
+
+async def standing() -> dict[str, int]:
+    """Ask the sidecars' stand-in how many sessions, pods, warm pods and calls there are."""
+    return await _get("standing")
+
+
+async def _get(what: str) -> dict[str, Any]:
+    async with aiohttp.ClientSession() as http, http.get(f"{SIDECARS_URL}/{what}") as response:
+        answer: dict[str, Any] = await response.json()
+        return answer
 
 
 def judge(callers: Iterable[Caller], ledger: dict[str, Any]) -> Verdict:

@@ -4,6 +4,7 @@ import asyncio
 import math
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bench.claim import ledger, processes, writes
@@ -12,8 +13,7 @@ from bench.claim.load import Caller, arrivals, call
 from local.errors import LocalError
 from local.progress import step
 from local.scale import kwok, rig
-from local.scale.site import AGENT, NAMESPACE
-from voicepod.kube.client import PODS, VOICE_AGENTS, VOICE_SESSIONS, Kube
+from voicepod.kube.client import Kube
 
 TALK_SECONDS = 4.0
 """A short call: what a session costs does not depend on how long its agent talks."""
@@ -24,6 +24,8 @@ TTL = "2s"
 # Seconds until a window's last session must be gone and the pool be full: one that never ends is a
 # failure of the run.
 _PATIENCE = 120.0
+
+_LOOK_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,57 +90,49 @@ async def idle(seconds: float) -> Cost:
         return meter.cost()
 
 
-async def measure(kube: Kube, callers: Kube, rate: float, seconds: float) -> Window:
+async def measure(callers: Kube, rate: float, seconds: float) -> Window:
     """Have sessions come at a rate for some time, and wait for all of them to be over."""
     pool = pool_for(rate)
-    await fill_pool(kube, pool)
+    await fill_pool(pool)
     with step(f"{rate:g} sessions a second for {seconds:g} s"):
         meter = Meter()
         called = await call(callers, f"r{rate:g}", arrivals(rate, seconds), TALK_SECONDS)
-        await settled(kube, pool)
+        await settled(pool)
         cost = meter.cost()
     memory = processes.memory_mb("operator")
     return Window(rate, pool, ledger.judge(called, await ledger.fetch()), cost, memory)
 
 
-async def hold(kube: Kube, callers: Kube, count: int) -> tuple[float, list[Caller]]:
+async def hold(callers: Kube, count: int) -> tuple[float, list[Caller]]:
     """Have a number of calls at the same time; return the operator's memory (MB) meanwhile."""
     # They come within seconds, and then talk until the memory was read.
     rate, talk = 20.0, 20.0
     pool = pool_for(rate)
-    await fill_pool(kube, pool)
+    await fill_pool(pool)
     with step(f"{count} calls at the same time"):
         moments = [number / rate for number in range(count)]
         called = await call(callers, "held", moments, talk)
-        await asyncio.sleep(talk / 4)
-        status = (await kube.get(VOICE_AGENTS, NAMESPACE, AGENT))["status"]
-        if status["active"] < count:
-            raise LocalError(f"{status['active']} of {count} calls go on: no measure of memory")
+        await _until({"calls": count})
         memory = processes.memory_mb("operator")
-        await settled(kube, pool)
+        await settled(pool)
     return memory, called
 
 
-async def fill_pool(kube: Kube, pool: int) -> None:
+async def fill_pool(pool: int) -> None:
     """Set the size of the pool, and wait until all of it is warm."""
     rig.apply([rig.voice_agent(pool, ttlAfterFinished=TTL)])
     with step(f"waiting for {pool} warm pods"):
-        await settled(kube, pool)
+        await settled(pool)
 
 
-async def settled(kube: Kube, pool: int) -> None:
+async def settled(pool: int) -> None:
     """Wait until no session is there, and the pods are those of the full pool."""
+    await _until({"sessions": 0, "pods": pool, "warm": pool})
+
+
+async def _until(wanted: Mapping[str, int]) -> None:
     deadline = time.monotonic() + _PATIENCE
-    while True:
-        sessions = await kube.list_all(VOICE_SESSIONS, NAMESPACE)
-        pods = await kube.list_all(PODS, NAMESPACE)
-        status = (await kube.get(VOICE_AGENTS, NAMESPACE, AGENT)).get("status", {})
-        if not sessions and len(pods) == pool == status.get("warm"):
-            return
+    while not wanted.items() <= (standing := await ledger.standing()).items():
         if time.monotonic() > deadline:
-            raise LocalError(
-                f"after {_PATIENCE:g} s there are {len(sessions)} sessions, {len(pods)} pods, "
-                f"and {status.get('warm')} of {pool} are warm"
-            )
-        # Seldom: it is the measured API server that is asked.
-        await asyncio.sleep(1)
+            raise LocalError(f"after {_PATIENCE:g} s there are {standing}, not {dict(wanted)}")
+        await asyncio.sleep(_LOOK_SECONDS)

@@ -2,7 +2,8 @@
 
 It speaks the real contract (signed messages, the state machine of the sidecar, its hints) for
 agents that join their room, talk for as long as the session's metadata says, and then see the host
-close the meeting. `GET /ledger` tells what it was asked, and what became of pods and sessions.
+close the meeting. `GET /ledger` tells what it was asked, and what became of pods and sessions;
+`GET /standing` how many there are, so that nobody has to ask the API server.
 """
 
 import asyncio
@@ -96,6 +97,16 @@ class Sidecar:
         self._rooms = rooms
         self._pod = Pod(time.time)
         self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def warm(self) -> bool:
+        """The agent waits for a session."""
+        return self.life.ready is not None and not self.life.owners
+
+    @property
+    def in_call(self) -> bool:
+        """The agent is in a room."""
+        return self._pod.has_joined and not self._pod.over
 
     def register(self) -> None:
         """The agent has started."""
@@ -191,6 +202,18 @@ class Sidecars:
             }
         )
 
+    async def standing(self, _: web.Request) -> web.Response:
+        """Tell how many sessions and pods there are, and what the pods are doing."""
+        pods = [one for one in self._sidecars.values() if one.life.gone is None]
+        return web.json_response(
+            {
+                "sessions": sum(life.gone is None for life in self._sessions.values()),
+                "pods": len(pods),
+                "warm": sum(one.warm for one in pods),
+                "calls": sum(one.in_call for one in pods),
+            }
+        )
+
     async def healthz(self, _: web.Request) -> web.Response:
         """Say that this runs."""
         return web.Response(text="ok")
@@ -277,6 +300,7 @@ async def main() -> None:
             [
                 web.post(f"/v1/{{act:{'|'.join(Act)}}}", sidecars.act),
                 web.get("/ledger", sidecars.ledger),
+                web.get("/standing", sidecars.standing),
                 web.get("/healthz", sidecars.healthz),
             ]
         )
