@@ -32,6 +32,7 @@ test: $(VENV)/.installed ## All tests; the cluster they need is brought up first
 	@$(BIN)/python -m local images
 	@$(BIN)/pytest -m unit
 	@$(BIN)/pytest -m cluster
+	@$(BIN)/pytest -m scale
 
 .PHONY: test-unit
 test-unit: $(VENV)/.installed ## The tests that need no cluster (but espeak-ng and helm)

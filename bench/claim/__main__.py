@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import uvloop
 
 from bench.claim import report, window
-from bench.claim.ledger import fetch, judge
 from local.errors import LocalError
 from local.progress import console
 from local.scale import rig
+from local.scale.ledger import fetch, judge
 from local.scale.site import PLANE
 from voicepod.kube import client
 

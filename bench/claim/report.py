@@ -9,10 +9,10 @@ from rich.table import Table
 
 from bench import figures
 from bench.claim import processes, writes
-from bench.claim.ledger import STEPS
 from bench.claim.window import TALK_SECONDS, Cost, Window
 from bench.figures import Summary
 from local.scale import kwok
+from local.scale.ledger import STEPS
 
 
 @dataclass(frozen=True, slots=True)

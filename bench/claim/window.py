@@ -4,15 +4,14 @@ import asyncio
 import math
 import time
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bench.claim import ledger, processes, writes
-from bench.claim.ledger import Verdict
-from bench.claim.load import Caller, arrivals, call
-from local.errors import LocalError
+from bench.claim import processes, writes
+from bench.claim.arrivals import arrivals
 from local.progress import step
-from local.scale import kwok, rig
+from local.scale import kwok, ledger, rig
+from local.scale.callers import Caller, call
+from local.scale.ledger import Verdict
 from voicepod.kube.client import Kube
 
 TALK_SECONDS = 4.0
@@ -24,8 +23,6 @@ TTL = "2s"
 # Seconds until a window's last session must be gone and the pool be full: one that never ends is a
 # failure of the run.
 _PATIENCE = 120.0
-
-_LOOK_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +109,7 @@ async def hold(callers: Kube, count: int) -> tuple[float, list[Caller]]:
     with step(f"{count} calls at the same time"):
         moments = [number / rate for number in range(count)]
         called = await call(callers, "held", moments, talk)
-        await _until({"calls": count})
+        await ledger.until(_PATIENCE, calls=count)
         memory = processes.memory_mb("operator")
         await settled(pool)
     return memory, called
@@ -127,12 +124,4 @@ async def fill_pool(pool: int) -> None:
 
 async def settled(pool: int) -> None:
     """Wait until no session is there, and the pods are those of the full pool."""
-    await _until({"sessions": 0, "pods": pool, "warm": pool})
-
-
-async def _until(wanted: Mapping[str, int]) -> None:
-    deadline = time.monotonic() + _PATIENCE
-    while not wanted.items() <= (standing := await ledger.standing()).items():
-        if time.monotonic() > deadline:
-            raise LocalError(f"after {_PATIENCE:g} s there are {standing}, not {dict(wanted)}")
-        await asyncio.sleep(_LOOK_SECONDS)
+    await ledger.until(_PATIENCE, sessions=0, pods=pool, warm=pool)

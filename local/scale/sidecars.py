@@ -26,6 +26,7 @@ from voicepod.assignment.messages import (
     Accepted,
     Act,
     Assignment,
+    Checkpoint,
     Ending,
     Refusal,
     Tokens,
@@ -71,6 +72,7 @@ class PodLife:
     ready: float | None = None
     deleting: float | None = None
     gone: float | None = None
+    owned: float | None = None
     owners: list[str] = field(default_factory=list)
     """The sessions that it was seen to belong to, one after the other."""
     told: list[Told] = field(default_factory=list)
@@ -132,6 +134,8 @@ class Sidecar:
             case Act.END:
                 self._pod.end(Ending.from_dict(body).reason)
                 self._spawn(self._leave())
+            case Act.CHECKPOINT:
+                return Checkpoint().to_dict()
             case Act.STATUS:
                 pass
         return self._pod.status().to_dict()
@@ -230,6 +234,7 @@ class Sidecars:
             sidecar.register()
         owner = metadata["labels"].get(LABEL_SESSION)
         if owner and owner not in life.owners:
+            life.owned = life.owned or now
             life.owners.append(owner)
         if "deletionTimestamp" in metadata:
             life.deleting = life.deleting or now

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from bench.claim.load import arrivals
+from bench.claim.arrivals import arrivals
 
 pytestmark = pytest.mark.unit
 

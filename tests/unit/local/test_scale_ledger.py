@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from bench.claim.ledger import STEPS, judge
-from bench.claim.load import Caller
+from local.scale.callers import Caller
+from local.scale.ledger import STEPS, judge
 
 pytestmark = pytest.mark.unit
 

@@ -1,8 +1,7 @@
-"""Callers: sessions that come at random moments, whether or not the ones before were served."""
+"""Callers: sessions that come at given moments, whether or not the ones before were served."""
 
 import asyncio
 import json
-import random
 import time
 from dataclasses import dataclass
 
@@ -10,9 +9,6 @@ from local.scale.site import AGENT, NAMESPACE
 from voicepod.api.names import API_VERSION, LABEL_AGENT
 from voicepod.kube.client import VOICE_SESSIONS, Kube
 from voicepod.kube.errors import KubeError
-
-# Any number: with the same one the same moments come again.
-SEED = 20260
 
 
 @dataclass(slots=True)
@@ -28,16 +24,6 @@ class Caller:
     answered: float = 0.0
     uid: str = ""
     error: str = ""
-
-
-def arrivals(rate: float, seconds: float) -> list[float]:
-    """Return the moments of a Poisson process, in seconds from its start."""
-    randomly = random.Random(f"{SEED} {rate}")
-    moments, now = [], randomly.expovariate(rate)
-    while now < seconds:
-        moments.append(now)
-        now += randomly.expovariate(rate)
-    return moments
 
 
 async def call(kube: Kube, prefix: str, moments: list[float], talk: float) -> list[Caller]:

@@ -1,5 +1,7 @@
 """What became of the sessions: how long each step took, and whatever went wrong."""
 
+import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -8,16 +10,21 @@ from typing import Any
 
 import aiohttp
 
-from bench.claim.load import Caller
+from local.errors import LocalError
+from local.scale.callers import Caller
 from local.scale.site import SIDECARS_URL
 
 STEPS = ("received", "claimed", "assigned", "joined", "firstAudio", "ended")
 """Of a session's status, in their order."""
 
 
+# Seconds between two looks.
+_LOOK_EVERY = 0.5
+
+
 @dataclass(slots=True)
 class Verdict:
-    """One window's sessions."""
+    """How some sessions fared."""
 
     assigned: list[float] = field(default_factory=list)
     """Seconds from each session's create to its assignment, in the order of the creates."""
@@ -37,9 +44,16 @@ async def fetch() -> dict[str, Any]:
     return await _get("ledger")
 
 
-async def standing() -> dict[str, int]:
-    """Ask the sidecars' stand-in how many sessions, pods, warm pods and calls there are."""
-    return await _get("standing")
+async def until(seconds: float, **wanted: int) -> None:
+    """Wait until there are as many sessions, pods, warm pods, calls as wanted.
+
+    Raises LocalError when that is not so within `seconds`.
+    """
+    deadline = time.monotonic() + seconds
+    while not wanted.items() <= (standing := await _get("standing")).items():
+        if time.monotonic() > deadline:
+            raise LocalError(f"after {seconds:g} s there are {standing}, not {wanted}")
+        await asyncio.sleep(_LOOK_EVERY)
 
 
 async def _get(what: str) -> dict[str, Any]:
