@@ -18,7 +18,7 @@ from voicepod.api.session import VoiceSessionStatus
 from voicepod.builders.pod import Sidecar
 from voicepod.credentials import CredentialStore
 from voicepod.handlers.intake import Intake
-from voicepod.kube.client import PODS, VOICE_AGENTS, VOICE_SESSIONS, Object
+from voicepod.kube.client import BUDGETS, PODS, VOICE_AGENTS, VOICE_SESSIONS, Object
 from voicepod.kube.events import Events, Note, Regarding
 from voicepod.livekit.rooms import Room
 from voicepod.reconcile.actor import Actor
@@ -198,7 +198,7 @@ class Stage:
         return [
             call
             for call in self.kube.writes()
-            if call.plural != VOICE_AGENTS.plural and call.name != "check-1"
+            if call.plural not in (VOICE_AGENTS.plural, BUDGETS.plural) and call.name != "check-1"
         ]
 
     def story(self) -> list[str]:
