@@ -32,19 +32,27 @@ async def read_credentials(kube: Kube, namespace: str, livekit: LiveKit) -> Cred
     Raises CredentialsError, or Unavailable when the Kubernetes API cannot answer.
     """
     name = livekit.credentials_secret_ref.name
+    return Credentials(livekit.url, *await read_secret(kube, namespace, name, KEY, SECRET))
+
+
+async def read_secret(kube: Kube, namespace: str, name: str, *keys: str) -> list[str]:
+    """Read some values of a Secret.
+
+    Raises CredentialsError, or Unavailable when the Kubernetes API cannot answer.
+    """
     try:
         secret = await kube.get(SECRETS, namespace, name)
     except NotFound:
         raise CredentialsError(
             Reason.SECRET_NOT_FOUND,
-            f"Secret {namespace}/{name} does not exist; make it, with {KEY} and {SECRET}.",
+            f"Secret {namespace}/{name} does not exist; make it, with {' and '.join(keys)}.",
         ) from None
     except Refused as error:
         raise CredentialsError(
             Reason.SECRET_FORBIDDEN,
             f"Secret {namespace}/{name} may not be read; grant it by RBAC: {error}",
         ) from error
-    return Credentials(livekit.url, _value(secret, KEY), _value(secret, SECRET))
+    return [_value(secret, key) for key in keys]
 
 
 def _value(secret: Object, key: str) -> str:

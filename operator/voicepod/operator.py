@@ -7,6 +7,7 @@ from functools import partial
 
 from voicepod.assignment.client import PodClient, pod_session
 from voicepod.builders.pod import Sidecar
+from voicepod.checkpoints import Checkpoints
 from voicepod.credentials import CredentialStore
 from voicepod.handlers.http import create_app
 from voicepod.handlers.intake import Intake
@@ -62,7 +63,16 @@ async def run() -> None:
         pods = PodClient(pod_http, signer)
         templates, claims = TemplateBook(sidecar), Claims(world, kube, _now, metrics)
         actor = Actor(
-            world, kube, pods, rooms, credentials, claims, templates, _now, on_claim=intake.pool
+            world,
+            kube,
+            pods,
+            rooms,
+            credentials,
+            Checkpoints(kube, pods),
+            claims,
+            templates,
+            _now,
+            on_claim=intake.pool,
         )
         agents = AgentReconciler(
             world,

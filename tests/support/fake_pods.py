@@ -28,6 +28,7 @@ class FakeSidecar:
     joins: bool = True
     assignment: Assignment | None = None
     tokens: Tokens | None = None
+    checkpoint: str | None = None
     told: list[str] = field(default_factory=list)
     """The reasons that it was told to end for."""
 
@@ -84,6 +85,12 @@ class FakePods(PodClient):
 
     async def status(self, address: str, pod_uid: str) -> PodStatus:
         return self._sidecar(Act.STATUS, pod_uid).status
+
+    async def checkpoint(self, address: str, pod_uid: str) -> str | None:
+        sidecar = self._sidecar(Act.CHECKPOINT, pod_uid)
+        if sidecar.checkpoint is None and sidecar.assignment:
+            return sidecar.assignment.checkpoint
+        return sidecar.checkpoint
 
     def _sidecar(self, act: Act, pod_uid: str) -> FakeSidecar:
         self.asked.append(act)

@@ -16,6 +16,7 @@ from tests.support.hours import now
 from voicepod.api.names import ANNOTATION_ROOM_CHANGED
 from voicepod.api.session import VoiceSessionStatus
 from voicepod.builders.pod import Sidecar
+from voicepod.checkpoints import Checkpoints
 from voicepod.credentials import CredentialStore
 from voicepod.handlers.intake import Intake
 from voicepod.kube.client import BUDGETS, PODS, VOICE_AGENTS, VOICE_SESSIONS, Object
@@ -81,6 +82,7 @@ class Stage:
             self.pods,
             rooms,
             credentials,
+            Checkpoints(self.kube, self.pods),
             claims,
             templates,
             clock,

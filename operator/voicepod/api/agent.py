@@ -7,12 +7,14 @@ from pydantic.config import JsonDict
 
 from voicepod.api.base import Model, Time
 from voicepod.api.conditions import ONE_OF_EACH_TYPE, Condition
+from voicepod.api.durations import Duration, between
 from voicepod.api.lifecycle import Lifecycle
 from voicepod.api.names import AGENT_CONTAINER
 from voicepod.api.rollout import Rollout, RolloutStatus
 
 KEY: Final = "LIVEKIT_API_KEY"
 SECRET: Final = "LIVEKIT_API_SECRET"
+REDIS_URL: Final = "REDIS_URL"
 
 # The longest name of a room that LiveKit accepts by default.
 MAX_ROOM_NAME: Final = 256
@@ -193,6 +195,24 @@ class Pool(Model):
         return 2 * self.min if self.max is None else self.max
 
 
+class CheckpointStore(Model):
+    """Where a conversation outlives the pod, and the node, that it was held on."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"x-kubernetes-validations": [between("ttl", "1m", "168h")]}
+    )
+
+    redis_secret_ref: SecretRef = Field(
+        description=f"The Secret that holds {REDIS_URL}, such as redis://:password@host:6379/0 or "
+        "rediss://… for TLS. The sidecar of each agent pod gets it; the agent does not."
+    )
+    ttl: Duration = Field(
+        default="2h",
+        description="How long Redis keeps what was said last, should nobody end the session: as "
+        "long as maxDuration by default, so that none is forgotten during its call. 1m to 168h.",
+    )
+
+
 class VoiceAgentSpec(Model):
     """How one kind of agent runs, and which rooms it serves."""
 
@@ -216,6 +236,11 @@ class VoiceAgentSpec(Model):
     )
     lifecycle: Lifecycle = Field(
         default_factory=Lifecycle, description="How long the parts of a call may take."
+    )
+    checkpoint: CheckpointStore | None = Field(
+        default=None,
+        description="Where what was said is kept for an agent that takes the call over. None: in "
+        "the memory of the pod, which outlives its agent, but not its node.",
     )
 
 

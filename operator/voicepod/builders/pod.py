@@ -9,6 +9,8 @@ import secrets
 from dataclasses import dataclass
 from typing import Any, Final
 
+from voicepod.api.agent import REDIS_URL, CheckpointStore
+from voicepod.api.durations import seconds
 from voicepod.api.names import (
     AGENT_CONTAINER,
     ANNOTATION_GENERATION,
@@ -49,10 +51,12 @@ _AGENT_DEFAULTS: Final = {"NUM_CPUS": "1", "LIVEKIT_AGENTS_PRELOAD_LOCAL_INFEREN
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """A PodTemplateSpec, and the hash that its pods carry (``warm.template_hash``)."""
+    """A PodTemplateSpec, and the hash that its pods carry (``warm.hashed``)."""
 
     manifest: Manifest
     hash: str
+    store: CheckpointStore | None = None
+    """Where the sidecars keep their checkpoints."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +109,7 @@ def build_pod(
     keys: PodKeys,
 ) -> Manifest:
     """Return the manifest of a session's pod; ``shutdown_grace`` is in seconds."""
-    pod = common_pod(template.manifest, owner.agent, shutdown_grace, sidecar, keys)
+    pod = common_pod(template, owner.agent, shutdown_grace, sidecar, keys)
     metadata = pod["metadata"]
     metadata["annotations"][ANNOTATION_TEMPLATE_HASH] = template.hash
     metadata["name"] = pod_name(owner.name, generation)
@@ -134,16 +138,19 @@ def owned_by(kind: str, name: str, uid: str) -> Manifest:
 
 
 def common_pod(
-    template: Manifest, agent: str, shutdown_grace: float, sidecar: Sidecar, keys: PodKeys
+    template: Template, agent: str, shutdown_grace: float, sidecar: Sidecar, keys: PodKeys
 ) -> Manifest:
     """Return what all pods of a VoiceAgent have in common: no name and no owner yet."""
-    template = without_nulls(template)
-    metadata, spec = template.get("metadata", {}), template["spec"]
+    manifest = without_nulls(template.manifest)
+    metadata, spec = manifest.get("metadata", {}), manifest["spec"]
     spec["restartPolicy"] = "Never"
     spec["automountServiceAccountToken"] = False
     spec["enableServiceLinks"] = False
     spec["terminationGracePeriodSeconds"] = math.ceil(shutdown_grace) + _EXIT_MARGIN
-    spec["initContainers"] = [_sidecar(sidecar, keys), *spec.get("initContainers", [])]
+    spec["initContainers"] = [
+        _sidecar(sidecar, template.store, keys),
+        *spec.get("initContainers", []),
+    ]
     for container in spec["containers"]:
         if container["name"] == AGENT_CONTAINER:
             _connect_agent(container, keys)
@@ -172,7 +179,7 @@ def without_nulls(value: Any) -> Any:
     return value
 
 
-def _sidecar(sidecar: Sidecar, keys: PodKeys) -> Manifest:
+def _sidecar(sidecar: Sidecar, store: CheckpointStore | None, keys: PodKeys) -> Manifest:
     return {
         "name": SIDECAR_CONTAINER,
         "image": sidecar.image,
@@ -188,6 +195,7 @@ def _sidecar(sidecar: Sidecar, keys: PodKeys) -> Manifest:
             {"name": "VOICEPOD_OPERATOR_PUBLIC_KEY", "value": sidecar.public_key},
             {"name": "VOICEPOD_STOP_KEY", "value": keys.stop_key},
             {"name": "VOICEPOD_AGENT_KEY", "value": keys.api_secret},
+            *(_kept_in(store) if store else []),
         ],
         # Ready means that the agent has registered, and so the pod is ready then.
         "readinessProbe": {
@@ -198,8 +206,20 @@ def _sidecar(sidecar: Sidecar, keys: PodKeys) -> Manifest:
             "requests": {"cpu": "10m", "memory": "48Mi"},
             "limits": {"memory": "128Mi"},
         },
+        # So that a session can say why its sidecar does not come up.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
         "securityContext": {"readOnlyRootFilesystem": True, "runAsUser": _USER},
     }
+
+
+def _kept_in(store: CheckpointStore) -> list[Manifest]:
+    return [
+        {
+            "name": "VOICEPOD_REDIS_URL",
+            "valueFrom": {"secretKeyRef": {"name": store.redis_secret_ref.name, "key": REDIS_URL}},
+        },
+        {"name": "VOICEPOD_CHECKPOINT_TTL", "value": str(math.ceil(seconds(store.ttl)))},
+    ]
 
 
 def _connect_agent(container: Manifest, keys: PodKeys) -> None:

@@ -6,10 +6,11 @@ the API server grants one.
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
+from voicepod.api.agent import CheckpointStore
 from voicepod.api.base import rfc3339
 from voicepod.api.names import ANNOTATION_CLAIMED, ANNOTATION_TEMPLATE_HASH
 from voicepod.builders.pod import (
@@ -47,7 +48,7 @@ def build_warm_pod(
     template: Template, owner: WarmOwner, shutdown_grace: float, sidecar: Sidecar, keys: PodKeys
 ) -> Manifest:
     """Return the manifest of a pod without a session; ``shutdown_grace`` is in seconds."""
-    pod = common_pod(template.manifest, owner.name, shutdown_grace, sidecar, keys)
+    pod = common_pod(template, owner.name, shutdown_grace, sidecar, keys)
     metadata = pod["metadata"]
     metadata["generateName"] = f"{owner.name[:_MAX_PREFIX]}-"
     metadata["namespace"] = owner.namespace
@@ -60,14 +61,17 @@ def build_warm_pod(
     return pod
 
 
-def template_hash(template: Manifest, shutdown_grace: float, sidecar: Sidecar) -> str:
-    """Return the hash of all that a warm pod is made of, but the keys that are its own.
+def hashed(
+    manifest: Manifest, store: CheckpointStore | None, shutdown_grace: float, sidecar: Sidecar
+) -> Template:
+    """Return a template with the hash of all that a pod is made of, but the keys that are its own.
 
     It is that of the finished pod, and so an operator that builds pods differently replaces them.
     """
+    template = Template(manifest, "", store)
     pod = common_pod(template, "", shutdown_grace, sidecar, PodKeys("", ""))
     text = json.dumps(pod, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:_HASH_DIGITS]
+    return replace(template, hash=hashlib.sha256(text.encode()).hexdigest()[:_HASH_DIGITS])
 
 
 def claim_patch(uid: str, version: int, owner: Owner, generation: int, now: datetime) -> Manifest:

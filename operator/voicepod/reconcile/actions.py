@@ -51,6 +51,13 @@ class EvictAgent:
 
 
 @dataclass(frozen=True, slots=True)
+class KeepCheckpoint:
+    """Have at hand what was said in the call, before the pod that knows it best is gone."""
+
+    pod: Pod
+
+
+@dataclass(frozen=True, slots=True)
 class DeletePod:
     """Delete a pod of the session."""
 
@@ -73,6 +80,7 @@ Action = (
     | EndJob
     | CloseRoom
     | EvictAgent
+    | KeepCheckpoint
     | DeletePod
     | DeleteSession
 )

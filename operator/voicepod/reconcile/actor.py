@@ -13,6 +13,7 @@ from voicepod.assignment.client import PodClient
 from voicepod.assignment.errors import PodError, PodRefused, PodUnreachable
 from voicepod.assignment.messages import Assignment, PodStatus, RoomRef, SessionRef, Tokens
 from voicepod.builders.pod import Owner, PodKeys, Template, build_pod
+from voicepod.checkpoints import Checkpoints
 from voicepod.credentials import CredentialsError, CredentialStore
 from voicepod.kube.client import PODS, VOICE_SESSIONS, Kube
 from voicepod.kube.errors import Conflict, KubeError, NotFound, Refused, Unavailable
@@ -57,6 +58,7 @@ class Actor:
     pods: PodClient
     rooms: Callable[[Credentials], Rooms]
     credentials: CredentialStore
+    checkpoints: Checkpoints
     claims: Claims
     templates: TemplateBook
     clock: Callable[[], datetime]
@@ -108,6 +110,9 @@ class Actor:
             case actions.EvictAgent():
                 rooms = await self._rooms(record)
                 await rooms.remove(record.session.spec.room, record.status.identity)
+            case actions.KeepCheckpoint():
+                pod = action.pod
+                record.checkpoint = await self._newest(record, pod) or record.checkpoint
             case actions.DeletePod():
                 await self.delete_pod(action.pod, at_once=action.at_once)
             case actions.DeleteSession():
@@ -178,8 +183,17 @@ class Actor:
                 ) from None
         self.world.put_pod(parse_pod(created))
 
+    async def _newest(self, record: Record, pod: Pod | None) -> str | None:
+        """Return what was said in the call, by a pod that was in it if it is still there."""
+        session, store = record.session, _spec(record).checkpoint
+        there = (pod.ip, pod.uid) if pod and pod.ip else None
+        return await self.checkpoints.newest(SessionRef(*session.key, session.uid), store, there)
+
     async def _assign(self, record: Record) -> None:
         session, pod = record.session, self._pod(record)
+        if pod.generation > 1 and record.checkpoint is None:
+            # The pod before was gone at once, or the operator was.
+            record.checkpoint = await self._newest(record, None)
         lifecycle, spec = lifecycle_of(record), _spec(record)
         credentials = await self.credentials.get(session.key[0], spec.livekit)
         accepted = await self.pods.assign(
@@ -194,7 +208,7 @@ class Actor:
                 # a replacement's join evicts the one it replaces.
                 job_id=f"AJ_{session.uid.replace('-', '')[:16]}",
                 metadata=session.spec.metadata,
-                checkpoint=None,
+                checkpoint=record.checkpoint,
                 shutdown_grace=lifecycle.seconds("shutdown_grace"),
             ),
         )

@@ -123,7 +123,7 @@ class AgentReconciler:
     def _sample_pod(self, agent: Agent) -> dict[str, object]:
         namespace, name = agent.key
         return build_pod(
-            Template(agent.spec.template, "not-asked-for"),
+            Template(agent.spec.template, "not-asked-for", agent.spec.checkpoint),
             Owner(namespace, "check", agent.uid, name, "a room"),
             1,
             agent.spec.lifecycle.seconds("shutdown_grace"),

@@ -13,7 +13,7 @@ from typing import Final
 
 from voicepod.api.conditions import ConditionType, Reason
 from voicepod.api.session import Loss, Phase
-from voicepod.reconcile.actions import DeletePod, EvictAgent
+from voicepod.reconcile.actions import DeletePod, EvictAgent, KeepCheckpoint
 from voicepod.reconcile.draft import Draft, Observed
 from voicepod.reconcile.objects import Problem
 
@@ -47,7 +47,12 @@ def _of_pod(draft: Draft) -> Problem | None:
 
 def _of_job(observed: Observed) -> Problem | None:
     call = observed.call
-    if call is None or not call.over:
+    if call is None or observed.pod is None:
+        return None
+    if call.stopping:
+        # A node that shuts down ends its pods without deleting them.
+        return Problem(Reason.AGENT_LOST, "the agent's pod is being stopped")
+    if not call.over:
         return None
     why = call.end.message if call.end else "the agent ended its job"
     if call.at.joined:
@@ -91,6 +96,8 @@ def replace_agent(draft: Draft, problem: Problem) -> None:
     observed, status = draft.observed, draft.status
     if draft.in_room and status.identity and draft.may_be_open():
         draft.actions.append(EvictAgent())
+    if observed.pod and draft.in_room:
+        draft.actions.append(KeepCheckpoint(observed.pod))
     if observed.pod and not observed.pod.deleting:
         draft.actions.append(DeletePod(observed.pod, at_once=True))
     status.lost.append(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from voicepod.builders.pod import Sidecar, Template
-from voicepod.builders.warm import template_hash
+from voicepod.builders.warm import hashed
 from voicepod.reconcile.objects import Agent, Key
 from voicepod.reconcile.rollout import has_canary, stable_of
 
@@ -70,7 +70,7 @@ class TemplateBook:
         grace = spec.lifecycle.seconds("shutdown_grace")
 
         def template(manifest: dict[str, Any]) -> Template:
-            return Template(manifest, template_hash(manifest, grace, self.sidecar))
+            return hashed(manifest, spec.checkpoint, grace, self.sidecar)
 
         stable = template(stable_of(spec, rollout))
         if not has_canary(spec, rollout):

@@ -39,6 +39,8 @@ class Record:
     problem: Problem | None = None
     last_words: str = ""
     """The end of the agent's log, when its job was over before it joined."""
+    checkpoint: str | None = None
+    """What was said in the call before its last agent was lost."""
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ It speaks LiveKit's worker protocol to the agent, and takes the operator's one s
     agent ──its LiveKit API calls──────────▶ room_service ─┤
     agent ──beats, checkpoints─────────────▶ runtime_api ──┤
                                                            ├──▶ hints ──▶ operator
+                                                           ├──▶ store ──▶ Redis, if there is one
                                        room_watch, room ◀──┘
                                             └──▶ LiveKit, for this one room
 

@@ -18,6 +18,7 @@ from voicepod.sidecar.hints import Hints
 from voicepod.sidecar.room_service import RoomService
 from voicepod.sidecar.runtime_api import RuntimeApi
 from voicepod.sidecar.settings import Settings, SettingsError
+from voicepod.sidecar.store import Store
 from voicepod.sidecar.supervisor import Supervisor
 from voicepod.sidecar.worker import WorkerEndpoint
 
@@ -34,19 +35,24 @@ async def run() -> None:
     try:
         settings = Settings.from_environment()
         verifier = Verifier(settings.operator_public_key, settings.pod_uid)
+        store = Store(settings.redis_url, settings.checkpoint_ttl) if settings.redis_url else None
     except (SettingsError, ValueError) as error:
         sys.exit(f"voicepod sidecar: {error}")
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with serving(settings, verifier, AGENT_PORT, OPERATOR_PORT) as supervisor:
+    async with serving(settings, verifier, store, AGENT_PORT, OPERATOR_PORT) as supervisor:
         await stop.wait()
         await supervisor.end_and_wait("the pod is being stopped")
 
 
 @contextlib.asynccontextmanager
 async def serving(
-    settings: Settings, verifier: Verifier, agent_port: int, operator_port: int
+    settings: Settings,
+    verifier: Verifier,
+    store: Store | None,
+    agent_port: int,
+    operator_port: int,
 ) -> AsyncIterator[Supervisor]:
     """Serve the agent on the loopback, and operator and kubelet on all interfaces."""
     async with (
@@ -55,7 +61,9 @@ async def serving(
     ):
         hints = Hints(http, settings.operator_url, settings.pod_namespace, settings.pod_name)
         stack.push_async_callback(hints.close)
-        supervisor = Supervisor(http, hints)
+        if store:
+            stack.push_async_callback(store.close)
+        supervisor = Supervisor(http, hints, store)
         for_agent = web.Application()
         for_agent.add_routes(
             [

@@ -94,7 +94,7 @@ class _OperatorApi:
                 case Act.TOKEN:
                     await self._supervisor.dispatch(Tokens.from_dict(body))
                 case Act.END:
-                    await self._supervisor.end(Ending.from_dict(body).reason)
+                    await self._supervisor.end_session(Ending.from_dict(body).reason)
                 case Act.STATUS:
                     pass
                 case Act.CHECKPOINT:

@@ -49,7 +49,7 @@ class RuntimeApi:
     async def checkpoint(self, request: web.Request) -> web.Response:
         """Keep the conversation so far; the newest one counts."""
         text = await self._text(request, _MAX_CHECKPOINT)
-        if not self._supervisor.pod.keep(text):
+        if not self._supervisor.keep(text):
             raise web.HTTPConflict(text="this pod has no job, and so no conversation")
         return web.Response(status=204)
 

@@ -2,8 +2,8 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
-from typing import Self
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any, Self
 
 _PREFIX = "VOICEPOD_"
 
@@ -27,12 +27,23 @@ class Settings:
     """What the kubelet's preStop hook shows, so that nobody else ends the call with it."""
     agent_key: str = field(repr=False)
     """What the runtime in the agent's process shows: the agent's ``LIVEKIT_API_SECRET``."""
+    redis_url: str = field(default="", repr=False)
+    """Where conversations outlive this pod; in memory alone if it is empty."""
+    checkpoint_ttl: int = 0
+    """How long they are kept there, in seconds."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
         """Raises SettingsError when something is missing or empty."""
-        names = {entry.name: _PREFIX + entry.name.upper() for entry in fields(cls)}
-        missing = [name for name in names.values() if not environment.get(name)]
+        values: dict[str, Any] = {}
+        missing = []
+        for entry in fields(cls):
+            name = _PREFIX + entry.name.upper()
+            if value := environment.get(name):
+                values[entry.name] = value
+            elif entry.default is MISSING:
+                missing.append(name)
         if missing:
             raise SettingsError(f"not set: {', '.join(missing)}")
-        return cls(**{key: environment[name] for key, name in names.items()})
+        values["checkpoint_ttl"] = int(values.get("checkpoint_ttl", 0))
+        return cls(**values)

@@ -21,6 +21,7 @@ from voicepod.sidecar.protocol import agent
 from voicepod.sidecar.room import Room
 from voicepod.sidecar.room_watch import watch_arrival, watch_departure
 from voicepod.sidecar.state import Pod, Refused
+from voicepod.sidecar.store import Store
 from voicepod.sidecar.worker import AgentGone, Worker
 
 logger = logging.getLogger(__name__)
@@ -46,7 +47,9 @@ _AUDIO_GRACE: Final = 1.5
 class Supervisor:
     """The life of one pod, with all that it does to the world."""
 
-    def __init__(self, http: aiohttp.ClientSession, hints: Hints) -> None:
+    def __init__(
+        self, http: aiohttp.ClientSession, hints: Hints, store: Store | None = None
+    ) -> None:
         self.pod = Pod(time.time)
         self.over = asyncio.Event()
         """Set when the job has ended, or the pod will never have one."""
@@ -54,6 +57,7 @@ class Supervisor:
         """The room of the job, from its dispatch on."""
         self._http = http
         self._hints = hints
+        self._store = store
         self._worker: Worker | None = None
         self._job: agent.Job | None = None
         self._offer: asyncio.Task[Accepted] | None = None
@@ -61,6 +65,7 @@ class Supervisor:
         self._timer: asyncio.TimerHandle | None = None
         self._joined_hint: asyncio.TimerHandle | None = None
         self._leaving = asyncio.Event()
+        self._session_over = False
         self._grace_over = 0.0
 
     # What the agent does
@@ -99,6 +104,14 @@ class Supervisor:
         """The runtime in the agent's process tells how it is."""
         self._step(self.pod.beat, beat)
 
+    def keep(self, checkpoint: str) -> bool:
+        """The agent tells the conversation so far. Returns False if this pod has no job."""
+        if not self.pod.keep(checkpoint):
+            return False
+        if self._store and self.pod.assignment:
+            self._store.put(self.pod.assignment.session, checkpoint)
+        return True
+
     # What the operator and the kubelet ask for
 
     async def assign(self, assignment: Assignment) -> Accepted:
@@ -132,8 +145,12 @@ class Supervisor:
             raise self.pod.why_over() from None
         logger.info("the agent is to join room %r as %r", assignment.room.name, identity)
 
-    async def end(self, reason: str) -> None:
-        """Tell the agent to end its job; ``over`` is set when it has."""
+    async def end_session(self, reason: str) -> None:
+        """Tell the agent to end its job: nobody will go on with its call."""
+        self._session_over = True
+        await self._end(reason)
+
+    async def _end(self, reason: str) -> None:
         before = self.pod.state
         self._step(self.pod.end, reason)
         if before is PodState.RUNNING:
@@ -142,7 +159,7 @@ class Supervisor:
 
     async def end_and_wait(self, reason: str) -> None:
         """End the job, and wait until it has ended or its grace is over."""
-        await self.end(reason)
+        await self._end(reason)
         try:
             async with asyncio.timeout_at(self._grace_over):
                 await self.over.wait()
@@ -211,6 +228,8 @@ class Supervisor:
                 self._start_watch(None)
                 if self._worker:
                     self._worker.withdraw()
+                if self._store and self._session_over and self.pod.assignment:
+                    self._store.forget(self.pod.assignment.session)
                 self._leaving.set()
                 self.over.set()
                 self._hints.send()

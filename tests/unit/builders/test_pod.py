@@ -9,6 +9,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from voicepod.api.agent import CheckpointStore, SecretRef
 from voicepod.builders.pod import Owner, PodKeys, Sidecar, Template, build_pod
 
 pytestmark = pytest.mark.unit
@@ -17,6 +18,7 @@ GOLDEN = Path(__file__).parent / "golden"
 
 SIDECAR = Sidecar("voicepod/operator:1", "http://operator.voicepod-system.svc:9551", "cHVibGlj")
 KEYS = PodKeys("a-secret-of-this-pod", "a-stop-key")
+REDIS = CheckpointStore(redis_secret_ref=SecretRef(name="redis-url"), ttl="30m")
 OWNER = Owner("voice", "call", "session-uid", "desk", "Straße 1/✨")
 
 SMALL: dict[str, Any] = {"spec": {"containers": [{"name": "agent", "image": "desk"}]}}
@@ -86,8 +88,13 @@ def templates(draw: st.DrawFn) -> dict[str, Any]:
     return {"metadata": draw(st.none() | st.just(metadata)), "spec": spec}
 
 
-def built(template: dict[str, Any], generation: int = 1, grace: float = 10) -> dict[str, Any]:
-    return build_pod(Template(template, "hash"), OWNER, generation, grace, SIDECAR, KEYS)
+def built(
+    template: dict[str, Any],
+    generation: int = 1,
+    grace: float = 10,
+    store: CheckpointStore | None = None,
+) -> dict[str, Any]:
+    return build_pod(Template(template, "hash", store), OWNER, generation, grace, SIDECAR, KEYS)
 
 
 def agent_of(pod: dict[str, Any]) -> dict[str, Any]:
@@ -100,11 +107,23 @@ def environment_of(container: dict[str, Any]) -> dict[str, Any]:
     return {entry["name"]: entry.get("value") for entry in container["env"]}
 
 
-@pytest.mark.parametrize(("name", "template"), [("small", SMALL), ("rich", RICH)])
-def test_the_pod_of_a_template_is_the_golden_one(name: str, template: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("name", "template", "store"), [("small", SMALL, None), ("rich", RICH, REDIS)]
+)
+def test_the_pod_of_a_template_is_the_golden_one(
+    name: str, template: dict[str, Any], store: CheckpointStore | None
+) -> None:
     golden = yaml.safe_load((GOLDEN / f"{name}.yaml").read_text())
 
-    assert built(template) == golden
+    assert built(template, store=store) == golden
+
+
+@given(templates())
+def test_no_container_but_the_sidecar_gets_the_url_of_redis(template: dict[str, Any]) -> None:
+    spec = built(template, store=REDIS)["spec"]
+
+    assert "redis-url" in str(spec["initContainers"][0])
+    assert "redis-url" not in str([*spec["initContainers"][1:], *spec["containers"]])
 
 
 @given(templates())

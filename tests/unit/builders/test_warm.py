@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 
 from tests.support.fake_kube import merged
-from tests.unit.builders.test_pod import KEYS, OWNER, RICH, SIDECAR, SMALL, built, templates
-from voicepod.builders.pod import PodKeys, Sidecar, Template
-from voicepod.builders.warm import WarmOwner, build_warm_pod, claim_patch, template_hash
+from tests.unit.builders.test_pod import KEYS, OWNER, REDIS, RICH, SIDECAR, SMALL, built, templates
+from voicepod.api.agent import CheckpointStore
+from voicepod.builders.pod import PodKeys, Sidecar
+from voicepod.builders.warm import WarmOwner, build_warm_pod, claim_patch, hashed
 
 pytestmark = pytest.mark.unit
 
@@ -20,8 +21,16 @@ HASH = "voicepod.dev/template-hash"
 
 
 def warm(template: dict[str, Any], owner: WarmOwner = DESK, keys: PodKeys = KEYS) -> dict[str, Any]:
-    hashed = Template(template, template_hash(template, 10, SIDECAR))
-    return build_warm_pod(hashed, owner, 10, SIDECAR, keys)
+    return build_warm_pod(hashed(template, None, 10, SIDECAR), owner, 10, SIDECAR, keys)
+
+
+def hash_of(
+    template: dict[str, Any],
+    store: CheckpointStore | None = None,
+    grace: float = 10,
+    sidecar: Sidecar = SIDECAR,
+) -> str:
+    return hashed(template, store, grace, sidecar).hash
 
 
 @given(templates())
@@ -66,28 +75,30 @@ def test_the_name_of_the_longest_agent_leaves_room_for_what_is_generated() -> No
 def test_the_hash_is_the_templates_and_no_pods(template: dict[str, Any]) -> None:
     other = warm(template, keys=PodKeys("other", "keys"))
 
-    assert warm(template)["metadata"]["annotations"][HASH] == template_hash(template, 10, SIDECAR)
-    assert other["metadata"]["annotations"][HASH] == template_hash(template, 10, SIDECAR)
+    assert warm(template)["metadata"]["annotations"][HASH] == hash_of(template)
+    assert other["metadata"]["annotations"][HASH] == hash_of(template)
 
 
 def test_the_hash_does_not_hang_on_the_order_of_fields() -> None:
     turned = {"spec": dict(reversed(RICH["spec"].items())), "metadata": RICH["metadata"]}
 
-    assert template_hash(turned, 10, SIDECAR) == template_hash(RICH, 10, SIDECAR)
+    assert hash_of(turned) == hash_of(RICH)
 
 
 def test_the_hash_changes_with_everything_that_a_pod_is_made_of() -> None:
     labelled = {**SMALL, "metadata": {"labels": {"team": "desk"}}}
     newer = Sidecar("voicepod/operator:2", SIDECAR.operator_url, SIDECAR.public_key)
     hashes = {
-        template_hash(SMALL, 10, SIDECAR),
-        template_hash(RICH, 10, SIDECAR),
-        template_hash(labelled, 10, SIDECAR),
-        template_hash(SMALL, 20, SIDECAR),
-        template_hash(SMALL, 10, newer),
+        hash_of(SMALL),
+        hash_of(RICH),
+        hash_of(labelled),
+        hash_of(SMALL, grace=20),
+        hash_of(SMALL, sidecar=newer),
+        hash_of(SMALL, REDIS),
+        hash_of(SMALL, REDIS.model_copy(update={"ttl": "1h"})),
     }
 
-    assert len(hashes) == 5
+    assert len(hashes) == 7
 
 
 @given(templates())

@@ -26,6 +26,7 @@ from voicepod.reconcile.actions import (
     DeletePod,
     EndJob,
     EvictAgent,
+    KeepCheckpoint,
     LookAtPod,
     LookAtRoom,
 )
@@ -174,7 +175,8 @@ def test_an_agent_that_is_gone_while_its_caller_is_there_is_lost_and_put_out(
     (loss,) = status.lost
     assert (loss.generation, loss.pod, loss.at) == (1, "call-1", at(5))
     assert words in loss.message
-    gone = [DeletePod(observed.pod, at_once=True)] if observed.pod else []
+    pod = observed.pod
+    gone = (KeepCheckpoint(pod), DeletePod(pod, at_once=True)) if pod else ()
     assert decision.actions == (EvictAgent(), *gone)
     assert status.times == decide(in_call()).status.times
 

@@ -1,5 +1,6 @@
 """A call whose agent is lost: who takes it over, how often, and what is kept of it."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from voicepod.api.conditions import ConditionType, Reason, condition
 from voicepod.api.lifecycle import Lifecycle
 from voicepod.api.session import Phase, VoiceSessionStatus
 from voicepod.assignment.messages import PodState
-from voicepod.reconcile.actions import Assign, ClaimPod, DeletePod
+from voicepod.reconcile.actions import Assign, ClaimPod, DeletePod, EvictAgent, KeepCheckpoint
 from voicepod.reconcile.decide import decide
 from voicepod.reconcile.draft import Observed
 from voicepod.reconcile.objects import Pod, Problem
@@ -52,6 +53,19 @@ def test_the_replacement_gets_the_job_and_the_call_goes_on_when_it_has_joined() 
     active = condition(joined.status.conditions, ConditionType.ACTIVE)
     assert active
     assert active.status == "True"
+
+
+def test_a_pod_that_is_stopped_in_mid_call_hands_it_over_while_its_agent_is_still_there() -> None:
+    stopping = decide(in_call(20, call=replace(running(), stopping=True)))
+
+    (loss,) = stopping.status.lost
+    assert (loss.reason, loss.message) == (Reason.AGENT_LOST, "the agent's pod is being stopped")
+    there = pod(ready=True)
+    assert stopping.actions == (
+        EvictAgent(),
+        KeepCheckpoint(there),
+        DeletePod(there, at_once=True),
+    )
 
 
 def test_the_ledger_keeps_the_times_of_the_calls_start() -> None:

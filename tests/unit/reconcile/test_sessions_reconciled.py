@@ -35,17 +35,17 @@ def failing(verb: str, plural: str, error: KubeError) -> Fault:
     return fault
 
 
-async def waiting_call(stage: Stage) -> None:
+async def waiting_call(stage: Stage, **spec: Any) -> None:
     """A caller is in the room, and the session has its pod."""
-    stage.apply_agent()
+    stage.apply_agent(**spec)
     stage.callers("caller")
     stage.make_session()
     await asyncio.sleep(0.5)
 
 
-async def live_call(stage: Stage) -> None:
+async def live_call(stage: Stage, **spec: Any) -> None:
     """The agent is in the room with its caller."""
-    await waiting_call(stage)
+    await waiting_call(stage, **spec)
     stage.sidecar().register(stage.sessions.clock())
     stage.kubelet(pods.IS_READY["status"])
     await asyncio.sleep(0.5)

@@ -17,6 +17,7 @@ from voicepod.assignment.messages import Assignment, PodStatus, RoomRef, Session
 from voicepod.assignment.signing import Signer, Verifier, generate_key
 from voicepod.sidecar.app import serving
 from voicepod.sidecar.settings import Settings
+from voicepod.sidecar.store import Store
 from voicepod.sidecar.supervisor import Supervisor
 
 HOST = "127.0.0.1"
@@ -256,10 +257,10 @@ async def surroundings() -> AsyncIterator[Surroundings]:
 
 
 @asynccontextmanager
-async def rig() -> AsyncIterator[Rig]:
+async def rig(store: Store | None = None) -> AsyncIterator[Rig]:
     async with surroundings() as around:
         verifier = Verifier(around.settings.operator_public_key, POD_UID)
         async with serving(
-            around.settings, verifier, around.agent_port, around.operator_port
+            around.settings, verifier, store, around.agent_port, around.operator_port
         ) as supervisor:
             yield Rig(supervisor=supervisor, **vars(around))

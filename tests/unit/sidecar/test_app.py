@@ -6,13 +6,14 @@ import json
 import logging
 import os
 import signal
-from dataclasses import fields
+from dataclasses import MISSING, fields
 
 import aiohttp
 import pytest
 from livekit.protocol import agent
 
 from tests.unit.sidecar.fakes import Surroundings, surroundings
+from voicepod.assignment.signing import Signer, generate_key
 from voicepod.sidecar import app, logs
 from voicepod.sidecar.settings import Settings, SettingsError
 
@@ -27,7 +28,7 @@ async def test_a_signal_ends_the_job_before_the_process(
     async with surroundings() as pod:
         for entry in fields(Settings):
             value = getattr(pod.settings, entry.name)
-            monkeypatch.setenv(f"VOICEPOD_{entry.name.upper()}", value)
+            monkeypatch.setenv(f"VOICEPOD_{entry.name.upper()}", str(value))
         monkeypatch.setattr(app, "AGENT_PORT", pod.agent_port)
         monkeypatch.setattr(app, "OPERATOR_PORT", pod.operator_port)
         process = asyncio.create_task(app.run())
@@ -61,14 +62,40 @@ async def test_a_sidecar_without_its_settings_says_what_is_missing(
         await app.run()
 
 
+def settings_of_a_pod() -> dict[str, str]:
+    required = [entry.name for entry in fields(Settings) if entry.default is MISSING]
+    return {f"VOICEPOD_{name.upper()}": "x" for name in required}
+
+
+def test_a_pod_whose_voiceagent_has_no_redis_needs_none() -> None:
+    settings = Settings.from_environment(settings_of_a_pod())
+    assert (settings.redis_url, settings.checkpoint_ttl) == ("", 0)
+
+
+def test_a_redis_comes_with_the_time_that_it_keeps_a_conversation() -> None:
+    redis = {"VOICEPOD_REDIS_URL": "redis://redis", "VOICEPOD_CHECKPOINT_TTL": "7200"}
+    settings = Settings.from_environment(settings_of_a_pod() | redis)
+    assert (settings.redis_url, settings.checkpoint_ttl) == ("redis://redis", 7200)
+
+
+async def test_a_sidecar_with_an_odd_url_of_redis_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "configure", lambda: None)
+    key = Signer(generate_key()).public_key
+    odd = {"VOICEPOD_OPERATOR_PUBLIC_KEY": key, "VOICEPOD_REDIS_URL": "http://redis"}
+    for name, value in (settings_of_a_pod() | odd).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit, match="voicepod sidecar: the URL of Redis is not one such as"):
+        await app.run()
+
+
 def test_an_empty_setting_is_a_missing_one() -> None:
-    environment = {f"VOICEPOD_{entry.name.upper()}": "x" for entry in fields(Settings)}
+    environment = settings_of_a_pod()
     with pytest.raises(SettingsError, match="not set: VOICEPOD_AGENT_KEY"):
         Settings.from_environment(environment | {"VOICEPOD_AGENT_KEY": ""})
 
 
 def test_keys_do_not_show_in_logs() -> None:
-    assert "secret" not in repr(Settings("a", "b", "c", "d", "e", "secret", "secret"))
+    assert "secret" not in repr(Settings("a", "b", "c", "d", "e", "secret", "secret", "secret"))
 
 
 def test_logs_are_one_json_object_a_line() -> None:

@@ -40,7 +40,8 @@ def test_the_sidecar_stays_within_forty_megabytes(loaded: tuple[set[str], int]) 
 
 
 @pytest.mark.parametrize(
-    "module", ["pydantic", "kubernetes", "kopf", "structlog", "livekit.api", "livekit.protocol.sip"]
+    "module",
+    ["pydantic", "kubernetes", "kopf", "structlog", "redis", "livekit.api", "livekit.protocol.sip"],
 )
 def test_the_sidecar_does_not_load(module: str, loaded: tuple[set[str], int]) -> None:
     assert module not in loaded[0]
