@@ -199,6 +199,14 @@ ROWS: Final = (
         "Operator",
         (
             Panel(
+                "Operators",
+                "One leads; the others stand by.",
+                (
+                    Query("sum(voicepod_leader)", "leading"),
+                    Query("count(voicepod_leader)", "there"),
+                ),
+            ),
+            Panel(
                 "Queue",
                 "What waits at the moment of a scrape; above zero for minutes is too much.",
                 (Query("sum(voicepod_queue_depth)", "depth"),),
@@ -222,7 +230,8 @@ ROWS: Final = (
                     Query(
                         _rate(
                             "voicepod_kube_request_seconds_count",
-                            'verb=~"create|patch|delete"',
+                            # The Lease of the operator that leads is renewed without any call.
+                            'verb=~"create|patch|delete",resource!="leases"',
                             "verb, resource",
                         )
                         + " / ignoring (verb, resource) group_left "

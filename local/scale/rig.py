@@ -165,6 +165,8 @@ def _start_processes() -> None:
     _start_python(SIDECARS, "local.scale.sidecars", f"{SIDECARS_URL}/healthz")
     settings = {
         "VOICEPOD_NAMESPACE": SYSTEM,
+        "VOICEPOD_POD_NAME": "operator",
+        "VOICEPOD_POD_IP": "127.0.0.1",
         "VOICEPOD_URL": OPERATOR_URL,
         "VOICEPOD_SIDECAR_IMAGE": "voicepod/operator:dev",
     }

@@ -2,8 +2,13 @@
 
 import asyncio
 import logging
+import os
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from functools import partial
+
+from prometheus_client import CollectorRegistry
+from yarl import URL
 
 from voicepod.assignment.client import PodClient, pod_session
 from voicepod.builders.pod import Sidecar
@@ -13,7 +18,9 @@ from voicepod.handlers.http import create_app
 from voicepod.handlers.intake import Intake
 from voicepod.handlers.watches import registry_for
 from voicepod.kube import client as kube_client
+from voicepod.kube.client import Kube
 from voicepod.kube.events import Events
+from voicepod.kube.lease import Candidate, Election
 from voicepod.kube.watch import watching
 from voicepod.livekit.rooms import Rooms, client_session
 from voicepod.observability import logs
@@ -22,7 +29,7 @@ from voicepod.process import fill_again, fill_first, serving
 from voicepod.reconcile.actor import Actor
 from voicepod.reconcile.agents import AgentReconciler
 from voicepod.reconcile.claims import Claims
-from voicepod.reconcile.gauges import Gauges
+from voicepod.reconcile.gauges import Gauges, tell_of_process
 from voicepod.reconcile.loop import Loop, Queue
 from voicepod.reconcile.metrics import Metrics
 from voicepod.reconcile.pool import PoolReconciler
@@ -44,16 +51,19 @@ async def run() -> None:
     settings = OperatorSettings()
     logs.configure(settings.log_level)
     world, queue = World(), Queue()
-    metrics = Metrics(world)
-    registry = metrics.registry
+    metrics, registry = Metrics(world), CollectorRegistry()
     intake, ready = Intake(world, queue, metrics), asyncio.Event()
     async with (
         kube_client.connect(traces=[kube_requests(registry)]) as kube,
         pod_session([pod_requests(registry)]) as pod_http,
         client_session([livekit_requests(registry)]) as livekit_http,
-        # Probes are answered from the start; the rest needs what the first list waits for.
-        serving(create_app(intake, ready.is_set, registry), settings.port),
+        AsyncExitStack() as stack,
     ):
+        election = _election(settings, kube)
+        tell_of_process(registry, lambda: election.leads)
+        app = create_app(intake, election, ready.is_set, registry)
+        # Probes are answered from the start; the rest needs what the first list waits for.
+        await stack.enter_async_context(serving(app, settings.port))
         fill = partial(intake.fill, kube, settings.namespaces)
         await fill_first(fill)
         signer = await load_signer(kube, settings.namespace, settings.signing_key_secret)
@@ -88,13 +98,25 @@ async def run() -> None:
         pools = PoolReconciler(world, kube, templates, events, _now)
         sessions = SessionReconciler(world, kube, actor, events, _now, metrics)
         loop = Loop(queue, sessions, agents, pools, metrics)
-        registry.register(Gauges(world, queue, events))
+
+        async def lead() -> None:
+            """Stand by until this operator leads; then work."""
+            async with asyncio.TaskGroup() as group:
+                standing_by = group.create_task(loop.stand_by())
+                async with election.term():
+                    standing_by.cancel()
+                    # One that stands by tells of itself alone: calls would be counted twice.
+                    registry.register(metrics.registry)
+                    registry.register(Gauges(world, queue, events))
+                    intake.take_over()
+                    await loop.run()
+
         async with (
             watching(registry_for(intake), settings.namespaces) as stop,
             asyncio.TaskGroup() as group,
         ):
             tasks = [
-                group.create_task(loop.run()),
+                group.create_task(lead()),
                 group.create_task(events.run()),
                 group.create_task(fill_again(fill)),
             ]
@@ -103,3 +125,24 @@ async def run() -> None:
             await stop.wait()
             for task in tasks:
                 task.cancel()
+
+
+def _election(settings: OperatorSettings, kube: Kube) -> Election:
+    url = URL.build(scheme="http", host=settings.pod_ip, port=settings.port)
+    return Election(
+        kube,
+        (settings.namespace, settings.lease),
+        Candidate(settings.pod_name, str(url)),
+        _now,
+        on_loss=_end_at_once,
+    )
+
+
+def _end_at_once() -> None:
+    """End the process; the kubelet starts another one, which stands by.
+
+    Not by way of the event loop: another operator may lead in three seconds, and what is under way
+    here would take longer to be told of it. Whatever it had begun the other one finds, and goes on
+    with: that is so after any kill.
+    """
+    os._exit(1)

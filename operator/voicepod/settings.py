@@ -41,6 +41,12 @@ class OperatorSettings(Settings):
     """Settings of the operator."""
 
     namespace: str = Field(description="The operator's own namespace; its signing key lives here.")
+    pod_name: str = Field(description="The operator's own pod; the Lease has this name in it.")
+    pod_ip: str = Field(description="Address of that pod, at which other operators reach it.")
+    lease: str = Field(
+        default="voicepod-operator",
+        description="Lease of the operator's namespace; whoever holds it leads.",
+    )
     url: str = Field(description="URL of the operator as the sidecars reach it: http://host:port.")
     sidecar_image: str = Field(description="The image of the sidecar: the operator's own.")
     signing_key_secret: str = Field(

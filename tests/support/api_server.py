@@ -15,10 +15,21 @@ from kubernetes.aio.config import kube_config
 
 from tests.support.fake_kube import FakeKube
 from voicepod.api.names import API_VERSION, GROUP, VERSION
-from voicepod.kube.client import EVENTS, SECRETS, VOICE_AGENTS, VOICE_SESSIONS, Object, Resource
+from voicepod.kube.client import (
+    EVENTS,
+    PODS,
+    SECRETS,
+    VOICE_AGENTS,
+    VOICE_SESSIONS,
+    Object,
+    Resource,
+)
 from voicepod.kube.errors import Conflict, KubeError, NotFound
+from voicepod.kube.lease import LEASES
 
-_SERVED: Final = {r.plural: r for r in (VOICE_AGENTS, VOICE_SESSIONS, SECRETS, EVENTS)}
+_SERVED: Final = {
+    r.plural: r for r in (VOICE_AGENTS, VOICE_SESSIONS, PODS, SECRETS, EVENTS, LEASES)
+}
 
 
 class ApiServer:
@@ -58,17 +69,23 @@ class ApiServer:
         namespace = None
         if parts[0] == "namespaces" and len(parts) > 2:
             namespace, parts = parts[1], parts[2:]
-        resource, name = _SERVED[parts[0]], "".join(parts[1:2])
+        resource, name, subresource = _SERVED[parts[0]], *(*parts[1:], "", "")[:2]
         if request.query.get("watch"):
             return await self._watch(request, resource, namespace)
         try:
-            return web.json_response(await self._serve(request, resource, namespace, name))
+            served = await self._serve(request, resource, namespace, name, subresource)
+            return web.json_response(served)
         except KubeError as error:
             status = {NotFound: 404, Conflict: 409}.get(type(error), 422)
             return web.json_response({"message": str(error)}, status=status)
 
     async def _serve(
-        self, request: web.Request, resource: Resource, namespace: str | None, name: str
+        self,
+        request: web.Request,
+        resource: Resource,
+        namespace: str | None,
+        name: str,
+        subresource: str,
     ) -> Object:
         place = namespace or ""
         match request.method:
@@ -81,7 +98,7 @@ class ApiServer:
                 return await self.kube.create(resource, place, await request.json())
             case "PATCH":
                 patch = json.loads(await request.read())
-                return await self.kube.patch(resource, place, name, patch)
+                return await self.kube.patch(resource, place, name, patch, subresource)
             case method:
                 raise AssertionError(f"nobody should {method} here")
 
@@ -149,7 +166,13 @@ def _kind(plural: str, kind: str) -> dict[str, Any]:
 _VERSION: Final = {"version": VERSION}
 _DISCOVERY: Final[dict[str, Any]] = {
     "/api": {"versions": ["v1"]},
-    "/api/v1": {"resources": [_kind("namespaces", "Namespace"), _kind("events", "Event")]},
+    "/api/v1": {
+        "resources": [
+            _kind("namespaces", "Namespace"),
+            _kind("events", "Event"),
+            _kind("pods", "Pod"),
+        ]
+    },
     "/apis": {"groups": [{"name": GROUP, "versions": [_VERSION], "preferredVersion": _VERSION}]},
     f"/apis/{API_VERSION}": {
         "resources": [_kind("voiceagents", "VoiceAgent"), _kind("voicesessions", "VoiceSession")]

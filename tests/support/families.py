@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector
 from tests.support.operator_stage import Stage
 from voicepod.gateway.metrics import Metrics as GatewayMetrics
 from voicepod.observability.requests import kube_requests, livekit_requests, pod_requests
-from voicepod.reconcile.gauges import Gauges
+from voicepod.reconcile.gauges import Gauges, tell_of_process
 
 # What Prometheus knows each suffix of.
 _SUFFIXES = {
@@ -49,6 +49,7 @@ def operator_families() -> list[Family]:
     registry = stage.metrics.registry
     for requests in (kube_requests, livekit_requests, pod_requests):
         requests(registry)
+    tell_of_process(registry, lambda: True)
     registry.register(Gauges(stage.world, stage.queue, stage.events))
     return _families(registry)
 

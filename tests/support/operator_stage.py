@@ -118,6 +118,7 @@ class Stage:
         await self.stop_operator()
 
     async def _operator(self) -> None:
+        self.intake.take_over()
         await Loop(self.queue, self.sessions, self.agents, self.pools, self.metrics).run()
 
     async def stop_operator(self) -> None:

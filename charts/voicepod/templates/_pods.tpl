@@ -32,6 +32,45 @@ securityContext:
 {{- end }}
 {{- end -}}
 
+{{/* A Deployment's replicas are replaced one by one, and never all away. Takes the number. */}}
+{{- define "voicepod.replicas" -}}
+replicas: {{ . }}
+strategy:
+  rollingUpdate:
+    maxUnavailable: 0
+{{- end -}}
+
+{{/* Replicas are on different nodes and in different zones. Takes (list $ "component"). */}}
+{{- define "voicepod.spread" -}}
+{{- $component := . -}}
+topologySpreadConstraints:
+  {{- range list "topology.kubernetes.io/zone" "kubernetes.io/hostname" }}
+  - topologyKey: {{ . }}
+    maxSkew: 1
+    # One node is enough to run on.
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels:
+        {{- include "voicepod.selector" $component | nindent 8 }}
+    matchLabelKeys: [pod-template-hash]
+  {{- end }}
+{{- end -}}
+
+{{/* Nodes are drained one replica after the other. Takes (list $ "component"). */}}
+{{- define "voicepod.disruptionBudget" -}}
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata:
+  {{- include "voicepod.metadata" . | nindent 2 }}
+spec:
+  # Not minAvailable: with a single replica it would keep every node from being drained.
+  maxUnavailable: 1
+  unhealthyPodEvictionPolicy: AlwaysAllow
+  selector:
+    matchLabels:
+      {{- include "voicepod.selector" . | nindent 6 }}
+{{- end -}}
+
 {{/* The image of a container, and what it may do. */}}
 {{- define "voicepod.container" -}}
 image: {{ include "voicepod.image" . | quote }}

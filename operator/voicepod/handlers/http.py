@@ -1,4 +1,11 @@
-"""The operator's HTTP port: hints of sidecars and gateways, probes, metrics."""
+"""The operator's HTTP port: hints of sidecars and gateways, probes, metrics.
+
+``/healthz`` says that the process answers, ``/readyz`` that it knows what there is, be it to lead
+or to stand by: an upgrade must not wait for a standby to lead. So the Service has both, and an
+operator that stands by sends hints on to the one that leads, by a redirect, as Vault's standbys do.
+In that way only the Lease says who leads. A label of the leader's pod, for a Service to select,
+would speak of the past until it and every node's rules are changed, and needs a right to pods.
+"""
 
 import asyncio
 import json
@@ -9,17 +16,22 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from voicepod.handlers.intake import Intake
+from voicepod.kube.lease import Election
 
 # A hint is two names.
 _MAX_BODY: Final = 1024
 
 
 def create_app(
-    intake: Intake, ready: Callable[[], bool], registry: CollectorRegistry
+    intake: Intake, election: Election, ready: Callable[[], bool], registry: CollectorRegistry
 ) -> web.Application:
     """Return the application; ``ready`` tells whether the operator knows what there is."""
 
     async def hint(request: web.Request) -> web.Response:
+        if not election.leads:
+            if election.leader_url:
+                raise web.HTTPTemporaryRedirect(f"{election.leader_url}{request.path}")
+            raise web.HTTPServiceUnavailable(text="no operator leads at the moment")
         # Whoever sends a hint makes the operator ask a pod it knows, or LiveKit about the room of a
         # session it knows, and nothing else. So a hint needs no signature.
         try:

@@ -138,6 +138,19 @@ class Intake:
         self.queue.add(Item("session", session))
         return True
 
+    def take_over(self) -> None:
+        """Have everything reconciled that is known: this operator leads from now on."""
+        world = self.world
+        world.start_over()
+        for agent in world.agents:
+            self.queue.add(Item("agent", agent))
+            self.queue.add(Item("pool", agent))
+        for session in world.records:
+            self.queue.add(Item("session", session))
+        for pod in world.pods.values():
+            # Its session may be gone, and its agent as well.
+            self._pod_changed(pod)
+
     async def fill(self, kube: Kube, namespaces: Collection[str]) -> None:
         """List everything, and forget what was known before and is not there any more.
 

@@ -107,8 +107,11 @@ class Claims:
             self.world.drop_pod(pod.key, pod.uid)
             return False
         except Conflict:
-            # It has changed; the watch will say how.
-            return False
+            # It has changed; the watch will say how. Unless it is this session's by now: another
+            # operator, which led until a moment ago, chooses the same pod.
+            record.claim_unsure = True
+            await self._look_up(record)
+            return bool(self.world.pods_of(session))
         except Unavailable:
             record.claim_unsure = True
             raise

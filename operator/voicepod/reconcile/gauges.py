@@ -5,10 +5,17 @@ change meanwhile is copied in one step before it is counted.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+from prometheus_client import (
+    CollectorRegistry,
+    Gauge,
+    GCCollector,
+    PlatformCollector,
+    ProcessCollector,
+)
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -19,6 +26,19 @@ from voicepod.reconcile.loop import Queue
 from voicepod.reconcile.metrics import AGENT, NOBODY
 from voicepod.reconcile.objects import Agent
 from voicepod.reconcile.world import World
+
+
+def tell_of_process(registry: CollectorRegistry, leads: Callable[[], bool]) -> None:
+    """Have an operator tell of itself, be it one that leads or one that stands by."""
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    GCCollector(registry=registry)
+    leader = Gauge(
+        "voicepod_leader",
+        "1 for the operator that leads; 0 for one that stands by.",
+        registry=registry,
+    )
+    leader.set_function(leads)
 
 
 # eq=False: a registry keeps its collectors as keys.

@@ -44,6 +44,11 @@ class Loop:
     pools: PoolReconciler
     metrics: Metrics
 
+    async def stand_by(self) -> None:
+        """Let everything be, until cancelled: another operator works on it."""
+        while True:
+            self.queue.done(await self.queue.take())
+
     async def run(self) -> None:
         """Work until cancelled."""
         async with asyncio.TaskGroup() as group:

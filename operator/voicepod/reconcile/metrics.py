@@ -9,14 +9,7 @@ from contextlib import AbstractContextManager
 from functools import partial
 from typing import Final
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    GCCollector,
-    Histogram,
-    PlatformCollector,
-    ProcessCollector,
-)
+from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from voicepod.api.conditions import Reason
 from voicepod.api.session import Times, VoiceSessionStatus
@@ -59,9 +52,6 @@ class Metrics:
     def __init__(self, world: World) -> None:
         self._world = world
         self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)
-        PlatformCollector(registry=self.registry)
-        GCCollector(registry=self.registry)
         counter = partial(Counter, registry=self.registry)
         histogram = partial(Histogram, registry=self.registry)
         self._received = counter("voicepod_sessions_received", "Sessions that were made.", AGENT)

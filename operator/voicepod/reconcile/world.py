@@ -62,6 +62,15 @@ class World:
     _sessions_of: dict[Key, set[Key]] = field(default_factory=dict)
     _sessions_in: dict[str, set[Key]] = field(default_factory=dict)
 
+    def start_over(self) -> None:
+        """Take the API server's word for everything: another operator has led until now."""
+        for record in self.records.values():
+            record.status = record.session.status
+            # A claim of a moment ago, which the watch has not told of yet.
+            record.claim_unsure = not self.pods_of(record.session)
+        for agent in self.agents.values():
+            self.demands[agent.key] = Demand.from_status(agent.status)
+
     def put_agent(self, agent: Agent) -> None:
         """Take over a VoiceAgent."""
         known = self.agents.get(agent.key)
@@ -151,9 +160,15 @@ class World:
             record.room_stale = True
 
     def pods_of(self, session: Session) -> list[Pod]:
-        """Return a session's pods, the newest first."""
+        """Return a session's pods, the newest first.
+
+        A generation has two when a claim of the operator that led before is granted late: the one
+        that has the call stays the first.
+        """
         pods = [pod for pod in self.pods_named_for(session.key) if pod.owner == session.uid]
-        return sorted(pods, key=lambda pod: -pod.generation)
+        record = self.records.get(session.key)
+        ours = record.status.pod if record else ""
+        return sorted(pods, key=lambda pod: (-pod.generation, pod.key[1] != ours))
 
     def pods_named_for(self, session: Key) -> list[Pod]:
         """Return the pods of all sessions that have, or had, this name."""

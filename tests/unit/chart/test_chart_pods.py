@@ -58,6 +58,9 @@ def test_the_operator_understands_its_environment(monkeypatch: pytest.MonkeyPatc
         log_level="DEBUG",
         port=9551,
         namespace="from the pod",
+        pod_name="from the pod",
+        pod_ip="from the pod",
+        lease="voicepod-operator",
         url="http://voicepod-operator.voicepod-system.svc:9551",
         sidecar_image="voicepod/operator:dev",
         signing_key_secret="voicepod-signing-key",
@@ -98,21 +101,27 @@ def test_a_service_leads_to_the_port_that_the_process_listens_on(component: str,
     assert {"name": "VOICEPOD_PORT", "value": str(port)} in container["env"]
 
 
-def test_there_is_never_a_second_operator() -> None:
-    spec = render().one("Deployment", "voicepod-operator")["spec"]
-    assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
-
-
-def test_gateways_are_never_all_away() -> None:
+@pytest.mark.parametrize("component", ["operator", "gateway"])
+def test_replicas_are_never_all_away(component: str) -> None:
     objects = render()
-    spec = objects.one("Deployment", "voicepod-gateway")["spec"]
+    spec = objects.one("Deployment", f"voicepod-{component}")["spec"]
     assert spec["replicas"] == 2
     assert spec["strategy"] == {"rollingUpdate": {"maxUnavailable": 0}}
     spread = spec["template"]["spec"]["topologySpreadConstraints"]
     assert {constraint["whenUnsatisfiable"] for constraint in spread} == {"ScheduleAnyway"}
-    budget = objects.one("PodDisruptionBudget", "voicepod-gateway")["spec"]
+    for constraint in spread:
+        assert constraint["labelSelector"] == spec["selector"]
+    budget = objects.one("PodDisruptionBudget", f"voicepod-{component}")["spec"]
     assert budget["selector"] == spec["selector"]
     assert budget["maxUnavailable"] == 1
+
+
+@pytest.mark.parametrize("component", ["operator", "gateway"])
+def test_there_can_be_more_replicas_or_one(component: str) -> None:
+    for replicas in (1, 3):
+        values: dict[str, Any] = {component: {"replicas": replicas}}
+        objects = render(**values)
+        assert objects.one("Deployment", f"voicepod-{component}")["spec"]["replicas"] == replicas
 
 
 def test_the_image_is_the_chart_s_own_version_unless_said_otherwise() -> None:

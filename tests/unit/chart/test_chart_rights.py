@@ -10,6 +10,8 @@ pytestmark = pytest.mark.unit
 
 SECRETS: Object = {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}
 
+LEASES: Object = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"]}
+
 OPERATOR: list[Object] = [
     {
         "apiGroups": ["voicepod.dev"],
@@ -98,7 +100,7 @@ def test_only_the_named_secrets_can_be_read(component: str) -> None:
     assert role["rules"][-1] == {**SECRETS, "resourceNames": ["livekit"]}
 
 
-def test_the_operator_has_a_right_to_its_own_key_and_to_no_other_secret_there() -> None:
+def test_the_operator_has_rights_to_its_own_key_and_lease_and_to_no_others_there() -> None:
     objects = render(watchNamespaces=["voice"])
     (role,) = [
         role for role in objects.of("Role") if role["metadata"]["namespace"] == "voicepod-system"
@@ -106,6 +108,8 @@ def test_the_operator_has_a_right_to_its_own_key_and_to_no_other_secret_there() 
     assert role["rules"] == [
         {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]},
         {**SECRETS, "resourceNames": ["voicepod-signing-key"]},
+        {**LEASES, "verbs": ["create"]},
+        {**LEASES, "verbs": ["get", "patch"], "resourceNames": ["voicepod-operator"]},
     ]
     (subject,) = binding_of(objects, role)["subjects"]
     assert subject["name"] == "voicepod-operator"
@@ -115,7 +119,7 @@ def test_the_operator_s_own_namespace_can_be_one_of_those_it_watches() -> None:
     objects = render(watchNamespaces=["voicepod-system"])
     assert {role["metadata"]["name"] for role in objects.of("Role")} == {
         "voicepod-operator",
-        "voicepod-operator-signing-key",
+        "voicepod-operator-own",
         "voicepod-gateway",
     }
 

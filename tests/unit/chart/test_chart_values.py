@@ -15,6 +15,7 @@ pytestmark = pytest.mark.unit
         ({"replicas": 3}, "additional properties 'replicas' not allowed"),
         ({"gateway": {"replica": 3}}, "at '/gateway': additional properties 'replica'"),
         ({"gateway": {"replicas": "3"}}, "at '/gateway/replicas': got string, want integer"),
+        ({"operator": {"replicas": 0}}, "at '/operator/replicas': minimum: got 0, want 1"),
         ({"gateway": {"replicas": 0}}, "at '/gateway/replicas': minimum: got 0, want 1"),
         ({"image": {"tag": 1.2}}, "at '/image/tag': got number, want string"),
         (

@@ -1,9 +1,6 @@
 """The gateway's process from start to end, over HTTP on all sides."""
 
 import asyncio
-import os
-import signal
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,6 +11,7 @@ import pytest
 
 from tests.support.api_server import ApiServer, serve
 from tests.support.fake_kube import Call
+from tests.support.process import ask, attempts, free_port, running, until
 from tests.unit.gateway.stage import Stage, sign
 from voicepod.gateway import app
 from voicepod.kube.client import EVENTS
@@ -42,39 +40,13 @@ async def api(
 
 @pytest.fixture
 def port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        number: int = probe.getsockname()[1]
-        return number
+    return free_port()
 
 
 @pytest.fixture
 async def http(port: int) -> AsyncIterator[aiohttp.ClientSession]:
     async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session:
         yield session
-
-
-async def ask(http: aiohttp.ClientSession, path: str) -> int:
-    """Return the status of a path; 0 while nobody listens."""
-    try:
-        async with http.get(path) as response:
-            return response.status
-    except aiohttp.ClientConnectionError:
-        return 0
-
-
-async def attempts() -> AsyncIterator[None]:
-    """A hundred a second; fails after twenty seconds."""
-    for _ in range(2000):
-        yield
-        await asyncio.sleep(0.01)
-    pytest.fail("it did not come true within 20 s")
-
-
-async def until(http: aiohttp.ClientSession, path: str, status: int) -> None:
-    async for _ in attempts():
-        if await ask(http, path) == status:
-            return
 
 
 async def post(http: aiohttp.ClientSession) -> dict[str, Any]:
@@ -86,14 +58,10 @@ async def post(http: aiohttp.ClientSession) -> dict[str, Any]:
 
 @asynccontextmanager
 async def process(http: aiohttp.ClientSession, port: int) -> AsyncIterator[None]:
-    """The process, from its start until SIGTERM has ended it."""
-    task = asyncio.create_task(
-        app.run(GatewaySettings(port=port, operator_url="http://127.0.0.1:1"))
-    )
-    await until(http, "/readyz", 200)
-    yield
-    os.kill(os.getpid(), signal.SIGTERM)
-    await task
+    """The process, from when it is ready until SIGTERM has ended it."""
+    settings = GatewaySettings(port=port, operator_url="http://127.0.0.1:1")
+    async with running(app.run(settings), http):
+        yield
 
 
 @pytest.mark.usefixtures("api")

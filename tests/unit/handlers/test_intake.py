@@ -354,3 +354,25 @@ async def test_one_object_that_cannot_be_understood_does_not_hide_the_others() -
     await desk.intake.fill(kube, [])
 
     assert list(desk.world.pods) == [POD]
+
+
+@in_hours
+async def test_who_begins_to_lead_looks_at_everything_and_asks_nobody_what_there_is() -> None:
+    desk = Desk()
+    desk.intake.agent(agent(), deleted=False)
+    desk.intake.session(session(), deleted=False)
+    desk.intake.pod(pods.RUNS, deleted=False)
+    left_over = copy.deepcopy(pods.RUNS)
+    left_over["metadata"] |= {"name": "gone-1", "uid": "gone-uid"}
+    left_over["metadata"]["labels"][LABEL_SESSION] = "gone"
+    desk.intake.pod(left_over, deleted=False)
+    await desk.enqueued()
+
+    desk.intake.take_over()
+
+    assert set(await desk.enqueued()) == {
+        Item("agent", DESK),
+        Item("pool", DESK),
+        Item("session", CALL),
+        Item("session", ("voice", "gone")),
+    }

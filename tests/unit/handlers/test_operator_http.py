@@ -1,16 +1,20 @@
 """The operator's HTTP port, over HTTP."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
+from tests.support.fake_kube import FakeKube
 from tests.unit.handlers.test_intake import CALL, session
 from tests.unit.reconcile import pods
 from voicepod.api.conditions import Reason
 from voicepod.handlers.http import create_app
 from voicepod.handlers.intake import Intake
+from voicepod.kube.lease import Candidate, Election
+from voicepod.reconcile.gauges import tell_of_process
 from voicepod.reconcile.loop import Queue
 from voicepod.reconcile.metrics import Metrics
 from voicepod.reconcile.world import World
@@ -18,6 +22,8 @@ from voicepod.reconcile.world import World
 pytestmark = pytest.mark.unit
 
 Client = TestClient[Any, Any]
+
+LEASE = ("voicepod-system", "voicepod-operator")
 
 
 class Probe:
@@ -37,12 +43,23 @@ def world() -> World:
 
 
 @pytest.fixture
-async def client(world: World, probe: Probe) -> AsyncIterator[Client]:
+async def election() -> Election:
+    """That of an operator which leads."""
+    candidate = Candidate("one", "http://one")
+    kube = FakeKube()
+    election = Election(kube, LEASE, candidate, lambda: datetime.now(UTC), lambda: None)
+    election.leads = True
+    return election
+
+
+@pytest.fixture
+async def client(world: World, probe: Probe, election: Election) -> AsyncIterator[Client]:
     metrics = Metrics(world)
+    tell_of_process(metrics.registry, lambda: election.leads)
     intake = Intake(world, Queue(), metrics)
     intake.session(session(), deleted=False)
     intake.pod(pods.RUNS, deleted=False)
-    app = create_app(intake, lambda: probe.ready, metrics.registry)
+    app = create_app(intake, election, lambda: probe.ready, metrics.registry)
     async with TestClient(TestServer(app)) as client:
         yield client
 
@@ -100,6 +117,29 @@ async def test_a_hint_about_a_session_whose_end_is_decided_is_not_taken(
     assert not world.records[CALL].room_stale
 
 
+async def test_a_hint_is_sent_on_to_the_operator_that_leads(
+    client: Client, world: World, election: Election, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    election.leads = False
+    monkeypatch.setattr(Election, "leader_url", "http://10.0.0.7:9551")
+
+    answer = await client.post("/hint", json={}, allow_redirects=False)
+
+    assert answer.status == 307
+    assert answer.headers["Location"] == "http://10.0.0.7:9551/hint"
+    assert not world.records[CALL].call_stale
+
+
+async def test_a_hint_is_to_be_tried_again_while_no_operator_leads(
+    client: Client, election: Election
+) -> None:
+    election.leads = False
+
+    answer = await client.post("/hint", json={"namespace": "voice", "pod": "call-1"})
+
+    assert answer.status == 503
+
+
 async def test_a_hint_that_is_too_long_is_refused(client: Client) -> None:
     assert (await client.post("/hint", data=b" " * 2000)).status == 413
 
@@ -117,6 +157,13 @@ async def test_the_operator_is_alive_before_it_is_ready(client: Client, probe: P
     assert (await client.get("/readyz")).status == 200
 
 
+async def test_an_operator_that_stands_by_is_ready(client: Client, election: Election) -> None:
+    election.leads = False
+
+    assert (await client.get("/readyz")).status == 200
+    assert "voicepod_leader 0.0" in await (await client.get("/metrics")).text()
+
+
 async def test_the_operator_tells_its_metrics(client: Client) -> None:
     answer = await client.get("/metrics")
 
@@ -125,3 +172,4 @@ async def test_the_operator_tells_its_metrics(client: Client) -> None:
     told = await answer.text()
     assert "# TYPE voicepod_session_start_seconds histogram" in told
     assert "process_resident_memory_bytes" in told
+    assert "voicepod_leader 1.0" in told

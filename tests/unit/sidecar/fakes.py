@@ -134,9 +134,13 @@ class FakeOperator:
         self.hints: list[dict[str, str]] = []
         self.busy = 0
         """How many hints to turn away."""
+        self.leader = ""
+        """Path at which another operator leads, if this one stands by."""
         self.url = ""
 
     async def hint(self, request: web.Request) -> web.Response:
+        if self.leader and request.path != self.leader:
+            raise web.HTTPTemporaryRedirect(self.leader)
         if self.busy:
             self.busy -= 1
             raise web.HTTPServiceUnavailable
@@ -232,7 +236,7 @@ async def surroundings() -> AsyncIterator[Surroundings]:
     livekit, operator = FakeLiveKit(), FakeOperator()
     livekit_app, operator_app = web.Application(), web.Application()
     livekit_app.add_routes([web.post("/twirp/livekit.RoomService/{method}", livekit.answer)])
-    operator_app.add_routes([web.post("/hint", operator.hint)])
+    operator_app.add_routes([web.post("/{path:(leader/)?hint}", operator.hint)])
     signer, operator_port = Signer(generate_key()), unused_port()
     async with (
         TestServer(livekit_app, host=HOST) as livekit_server,

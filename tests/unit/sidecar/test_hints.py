@@ -50,3 +50,12 @@ async def test_news_during_a_hint_are_one_more_hint(pod: Rig) -> None:
     await until(lambda: pod.operator.hints)
     await until(lambda: pod.supervisor._hints._task and pod.supervisor._hints._task.done())
     assert len(pod.operator.hints) == 2
+
+
+async def test_a_hint_reaches_the_operator_that_leads_by_way_of_one_that_stands_by(
+    pod: Rig,
+) -> None:
+    pod.operator.leader = "/leader/hint"
+    await pod.warm()
+    await until(lambda: pod.operator.hints)
+    assert pod.operator.hints == [{"namespace": "voice", "pod": "demo-1"}]
