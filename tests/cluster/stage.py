@@ -205,17 +205,19 @@ class Stage:
                 parts.append(f"{resource.plural} {found['metadata']['name']}: {status}")
         parts.append(await self._told("get", "pods", "--output", "wide"))
         parts.append(await self._told("get", "events", "--sort-by", ".lastTimestamp"))
+        component = "--selector=app.kubernetes.io/component"
         logs = [
             *((self.namespace, f"pod/{pod}") for pod in await self.pods()),
-            (chart.NAMESPACE, "deployment/voicepod-operator"),
-            (chart.NAMESPACE, "deployment/voicepod-gateway"),
+            (chart.NAMESPACE, f"{component}=operator"),
+            (chart.NAMESPACE, f"{component}=gateway"),
         ]
         parts += [await self._logs(*log) for log in logs]
         return "\n\n".join(parts)
 
     async def _logs(self, namespace: str, of: str) -> str:
         log = await self._told(
-            "logs", of, "--namespace", namespace, "--all-containers", f"--tail={_LOG_LINES}"
+            *("logs", of, "--namespace", namespace),
+            *("--all-containers", "--prefix", f"--tail={_LOG_LINES}"),
         )
         return f"log of {of}\n{log}"
 

@@ -1,0 +1,113 @@
+"""Operators and gateways go, killed or upgraded: calls go on, and calls that come start."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from local import chart
+from local.cluster import Cluster
+from tests.cluster.stage import Json, Stage
+from tests.cluster.test_chart import answered, greeted, install
+from voicepod.kube.client import PODS
+from voicepod.kube.lease import LEASES
+
+pytestmark = pytest.mark.cluster
+
+
+@pytest.fixture
+def installed(cluster: Cluster) -> Iterator[None]:
+    """Leave the chart as the other tests need it."""
+    yield
+    chart.install(cluster)
+
+
+async def leader(stage: Stage) -> str:
+    """Wait until an operator leads, and return the name of its pod."""
+
+    async def holds() -> str | None:
+        lease = await stage.kube.get(LEASES, chart.NAMESPACE, "voicepod-operator")
+        return str(lease["spec"].get("holderIdentity") or "") or None
+
+    return await stage.eventually("an operator leads", holds)
+
+
+async def kill(stage: Stage, pod: str) -> None:
+    """Kill a pod of the chart: it hands nothing over."""
+    await stage.kubectl(
+        *("delete", "pod", pod, "--namespace", chart.NAMESPACE),
+        *("--grace-period=0", "--force", "--wait=false"),
+    )
+
+
+async def only_session(stage: Stage, room: str) -> Json:
+    """Return the session of a room, which must have one and no second pod."""
+    (session,) = await stage.sessions(room)
+    name = session["metadata"]["name"]
+    pods = await stage.kube.list_all(PODS, stage.namespace, f"voicepod.dev/session={name}")
+    assert [pod["metadata"]["name"] for pod in pods] == [session["status"]["pod"]]
+    assert session["status"]["generation"] == 1
+    return session
+
+
+async def test_the_standby_takes_over_when_the_leader_is_killed(stage: Stage) -> None:
+    prefix = await stage.apply_agent("followed")
+    on, comes = f"{prefix}on", f"{prefix}comes"
+
+    async with stage.call(on) as robert:
+        await greeted(robert)
+        before = await only_session(stage, on)
+        killed = await leader(stage)
+        await kill(stage, killed)
+        async with stage.call(comes, "alice") as alice:
+            await greeted(alice)
+            assert await leader(stage) != killed
+            await answered(robert)
+            await only_session(stage, comes)
+            assert (await only_session(stage, on))["status"]["pod"] == before["status"]["pod"]
+
+    for room in (on, comes):
+        (session,) = await stage.sessions(room)
+        status = await stage.in_phase(session["metadata"]["name"], "Ended", "Failed")
+        assert status["endReason"] == "CallerLeft"
+    await stage.pods_gone()
+
+
+async def test_no_call_notices_an_upgrade(stage: Stage, installed: None) -> None:
+    prefix = await stage.apply_agent("rolled")
+    rooms = [f"{prefix}on"]
+
+    async with stage.call(rooms[0]) as robert:
+        await greeted(robert)
+        pod = (await only_session(stage, rooms[0]))["status"]["pod"]
+        upgrade = asyncio.create_task(install(stage, "podAnnotations.example\\.com/rolled=yes"))
+        while not upgrade.done():
+            rooms.append(f"{prefix}{len(rooms)}")
+            async with stage.call(rooms[-1], "alice") as alice:
+                await greeted(alice)
+                await only_session(stage, rooms[-1])
+        await upgrade
+        await answered(robert)
+        assert (await only_session(stage, rooms[0]))["status"]["pod"] == pod
+
+    for room in rooms:
+        (session,) = await stage.sessions(room)
+        status = await stage.in_phase(session["metadata"]["name"], "Ended", "Failed")
+        assert status["endReason"] == "CallerLeft"
+    await stage.pods_gone()
+
+
+async def test_webhooks_lose_nothing_when_a_gateway_is_killed(stage: Stage) -> None:
+    prefix = await stage.apply_agent("hooked")
+    rooms = [f"{prefix}{number}" for number in range(4)]
+    gateways = await stage.kube.list_all(
+        PODS, chart.NAMESPACE, "app.kubernetes.io/component=gateway"
+    )
+
+    async def call(room: str) -> None:
+        async with stage.call(room) as caller:
+            await caller.heard_speech()
+            await only_session(stage, room)
+
+    await asyncio.gather(kill(stage, gateways[0]["metadata"]["name"]), *map(call, rooms))
+    await stage.pods_gone()
