@@ -95,15 +95,16 @@ class AgentSession(agents.AgentSession[_Userdata]):
         return self._resume() or super().say(text, **options)
 
     def generate_reply(self, **options: Any) -> SpeechHandle:
-        """Have a reply made; while a call is being resumed, that is the reply."""
-        return self._resume() or super().generate_reply(**options)
+        """Have a reply made; while a call is being resumed, that is what nobody has asked for."""
+        resumed = None if options.get("user_input") else self._resume()
+        return resumed or super().generate_reply(**options)
 
     def conversation(self) -> list[llm.ChatItem]:
         """Return all that was said, by this agent and by those before it."""
         return merged(self._past, self.history.items)
 
     def _resume(self) -> SpeechHandle | None:
-        """Return the sentence that the call is resumed with until it has been spoken, then None.
+        """Return the sentence that the call is resumed with until its end, then None.
 
         What the agent's own code says unasked meanwhile is the greeting, to a caller whom another
         agent has greeted long ago.
@@ -114,7 +115,8 @@ class AgentSession(agents.AgentSession[_Userdata]):
                 self._opening = super().generate_reply(instructions=self.resumption)
             except RuntimeError as error:
                 logger.warning("the call goes on without a word about it: %s", error)
-        return None if self._opening is None or self._opening.done() else self._opening
+        opening = self._opening
+        return None if opening is None or opening.done() or opening.interrupted else opening
 
 
 def merged(past: Sequence[llm.ChatItem], history: Sequence[llm.ChatItem]) -> list[llm.ChatItem]:

@@ -38,3 +38,20 @@ namespace: {{ $.Release.Namespace }}
 labels:
   {{- include "voicepod.labels" . | nindent 2 }}
 {{- end -}}
+
+{{/* The agent pods of all watched namespaces, as a peer of a NetworkPolicy. */}}
+{{- define "voicepod.agentPods" -}}
+- podSelector:
+    matchExpressions:
+      - key: voicepod.dev/agent
+        operator: Exists
+  namespaceSelector:
+    {{- with .Values.watchNamespaces }}
+    matchExpressions:
+      - key: kubernetes.io/metadata.name
+        operator: In
+        values:
+          {{- toYaml . | nindent 10 }}
+    {{- else }} {}
+    {{- end }}
+{{- end -}}

@@ -19,8 +19,12 @@ TICK: Final = 0.5
 _HUNG: Final = 5.0
 
 # Seconds that a caller waits for an answer. LiveKit's SDK gives a model ten, pauses for two, and
-# asks once more: an answer to the second request comes in time.
+# asks once more: an answer to the second request comes in time. And as many without a beat while
+# the agent's session starts, which may load models on a slow machine.
 _SILENT: Final = 20.0
+
+# The state of a session that starts.
+_STARTING: Final = "initializing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +77,10 @@ class Health:
                 f"the caller has waited for the agent to speak for {beat.waited:.0f} seconds, "
                 f"and it is {beat.speech.state}",
             )
-        if not beat.last and self._ticks * TICK >= _HUNG:
+        patience = _SILENT if beat.speech.state == _STARTING else _HUNG
+        if not beat.last and self._ticks * TICK >= patience:
             return End(
                 EndReason.AGENT_HUNG,
-                f"the agent's event loop has stood still for {_HUNG:g} seconds",
+                f"the agent's event loop has stood still for {patience:g} seconds",
             )
         return None

@@ -74,7 +74,7 @@ class Store:
 
 
 def _connect(url: str) -> "Redis":
-    # Here, and not above: pods whose VoiceAgent has no Redis shall not pay for its client.
+    # Here, and not above: its 8 MB are not for pods whose VoiceAgent has no Redis.
     from redis.asyncio import Redis
     from redis.asyncio.retry import Retry
     from redis.backoff import ExponentialBackoff

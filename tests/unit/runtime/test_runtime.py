@@ -195,6 +195,17 @@ async def test_once_it_was_said_the_agent_speaks_as_ever(pod: Rig) -> None:
             assert said(session) == [RESUMED, "The soup is ready."]
 
 
+async def test_a_caller_who_speaks_first_is_answered(pod: Rig) -> None:
+    before = await leave_off(pod)
+    with a_job(before):
+        async with new_session() as session:
+            await session.start(Greeter())
+            # As a room does with what its caller types.
+            session.interrupt()
+            session.generate_reply(user_input="What is my name?")
+            await until(lambda: "Your name is Robert." in said(session))
+
+
 async def test_other_words_may_be_asked_for(pod: Rig) -> None:
     class Asked(ReceptionistLLM):
         instructions: str | None = None

@@ -61,6 +61,14 @@ def test_an_agent_whose_beats_stop_hangs(pod: Pod) -> None:
     assert end_of(pod) == ("lost", "AgentHung")
 
 
+def test_an_agent_that_starts_may_load_its_models(pod: Pod) -> None:
+    pod.beat(Beat(Speech("initializing")))
+    passes(pod, 19.5)
+    assert end_of(pod) == ("running", "")
+    passes(pod, 0.5)
+    assert end_of(pod) == ("lost", "AgentHung")
+
+
 def test_a_session_that_has_closed_beats_no_more(pod: Pod) -> None:
     pod.beat(Beat(Speech("listening"), last=True))
     passes(pod, 3600)
