@@ -5,7 +5,7 @@ them, and so no round makes them twice.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -32,6 +32,10 @@ _CREATES: Final = 5
 _FIRST_RETRY: Final = timedelta(seconds=0.5)
 _LAST_RETRY: Final = timedelta(seconds=60)
 _FORGIVEN: Final = 2 * _LAST_RETRY
+
+# The largest image has been pulled by then, by a node that had none of it. A pod that has its node
+# and is still not ready never will be, and its place is wanted. The kubelet tells of nothing then.
+_PATIENCE: Final = timedelta(minutes=5)
 
 # What the template is to blame for; a pod that finds no node is not among it.
 _FAILURES: Final = frozenset(
@@ -94,19 +98,33 @@ class PoolReconciler:
             return Outcome()
         await self._look_up(key)
         templates, pool = self.templates.of(agent), agent.spec.pool
-        pods, demand = self.world.idle_pods(key), self.world.demands[key]
+        pods, demand = self._idle_pods(key), self.world.demands[key]
         troubles = self._troubles_of(agent, templates, pods)
         wanted = demand.wanted(pool, self.clock())
         todo = plan(pods, templates.shares(wanted, pool.most), pool.most)
         for pod in todo.delete:
             if pod.uid not in self.world.claiming:
                 await self._delete(pod)
-        wakes = [demand.wake(pool)]
+        wakes = [demand.wake(pool), *self._patience(pods)]
         for template in templates.all():
             if count := todo.create.get(template.hash):
                 trouble = troubles[template.hash]
                 wakes.append(await self._refill(agent, template, count, pods, trouble))
         return Outcome(wake=min((wake for wake in wakes if wake is not None), default=None))
+
+    def _idle_pods(self, key: Key) -> list[Pod]:
+        """Return the pods that wait; one that is not ready in its time counts as finished."""
+        due = self.clock() - _PATIENCE
+        return [
+            replace(pod, finished=True) if _is_on_its_way(pod) and pod.created <= due else pod
+            for pod in self.world.idle_pods(key)
+        ]
+
+    def _patience(self, pods: list[Pod]) -> Iterator[float]:
+        """Yield for how many seconds each pod may not be ready yet."""
+        for pod in pods:
+            if _is_on_its_way(pod) and not pod.finished:
+                yield (pod.created + _PATIENCE - self.clock()).total_seconds()
 
     def _troubles_of(
         self, agent: Agent, templates: Templates, pods: list[Pod]
@@ -200,6 +218,10 @@ class PoolReconciler:
             if self.world.pods.get(pod.key) is going:
                 self.world.put_pod(pod)
             raise
+
+
+def _is_on_its_way(pod: Pod) -> bool:
+    return bool(pod.node) and not pod.ready and not pod.deleting
 
 
 def _on_trial(pods: list[Pod], current: str) -> int:

@@ -252,3 +252,38 @@ async def test_a_restarted_operator_makes_no_second_pool() -> None:
         await asyncio.sleep(10)
 
         assert stage.pod_names() == before
+
+
+@in_hours
+async def test_a_pod_that_never_becomes_ready_gives_its_place_to_another() -> None:
+    async with Stage() as stage:
+        stage.apply_agent(pool={"min": 2})
+        await asyncio.sleep(2)
+        hung, well = stage.pod_names()
+        stage.kubelet(pods.IS_READY["status"], well)
+        placed = {**stage.kube.find(PODS, "voice", hung)["spec"], "nodeName": "node-1"}
+        item = {**stage.kube.find(PODS, "voice", hung), "spec": placed}
+        stage.kube.put(PODS, "voice", {**item, "status": pods.RUNS["status"]})
+        await asyncio.sleep(290)
+        assert stage.pod_names() == [hung, well]
+        assert warnings(stage) == []
+
+        await asyncio.sleep(20)
+
+        assert hung not in stage.pod_names()
+        assert len(stage.pod_names()) == 2
+        (warning,) = warnings(stage)
+        assert "no agent has registered yet" in warning
+
+
+@in_hours
+async def test_a_pod_that_finds_no_node_is_not_to_blame() -> None:
+    async with Stage() as stage:
+        stage.apply_agent(pool={"min": 1})
+        await asyncio.sleep(2)
+        (waiting,) = stage.pod_names()
+        stage.kubelet(pods.UNSCHEDULABLE["status"], waiting)
+
+        await asyncio.sleep(3600)
+
+        assert stage.pod_names() == [waiting]
