@@ -159,6 +159,8 @@ class Actor:
         try:
             created = await self.kube.create(PODS, namespace, manifest)
         except Unavailable as error:
+            # It may be there all the same, and a session never gets two.
+            record.claim_unsure = True
             raise Stuck(
                 Problem(Reason.POD_NOT_CREATED, f"the API server could not make the pod: {error}")
             ) from error

@@ -57,7 +57,7 @@ class Claims:
         return False
 
     async def _look_up(self, record: Record) -> None:
-        """Ask the API server whether a claim was granted whose answer got lost."""
+        """Ask the API server whether the session got a pod by a request whose answer got lost."""
         if record.claim_unsure:
             namespace, name = record.session.key
             for raw in await self.kube.list_all(PODS, namespace, f"{LABEL_SESSION}={name}"):

@@ -231,6 +231,34 @@ async def test_a_claim_whose_answer_got_lost_is_looked_up_and_not_made_again() -
 
 
 @in_hours
+async def test_a_pod_whose_making_was_not_answered_is_looked_up_before_another_is_claimed() -> None:
+    async with Stage() as stage:
+        stage.apply_agent(pool={"min": 1})
+        await asyncio.sleep(0.5)
+        (warm,) = stage.pod_names()
+        create = stage.kube.create
+
+        async def answer_lost(
+            resource: Any, namespace: str, body: Any, dry_run: bool = False
+        ) -> Any:
+            if body["metadata"].get("name") != "call-1":
+                return await create(resource, namespace, body, dry_run)
+            stage.kube.create = create  # type: ignore[method-assign]
+            # Nor does the watch tell of it.
+            watchers = stage.kube._watchers.pop(PODS)
+            await create(resource, namespace, body)
+            stage.kube._watchers[PODS] = watchers
+            be_ready(stage, warm)
+            raise Unavailable("the answer got lost")
+
+        stage.kube.create = answer_lost  # type: ignore[method-assign]
+        call_in(stage)
+        await asyncio.sleep(5)
+
+        assert owners(stage) == {"call": "call-1"}
+
+
+@in_hours
 async def test_pods_that_are_not_ready_are_not_claimed() -> None:
     async with Stage() as stage:
         stage.apply_agent(pool={"min": 1, "max": 1})
