@@ -94,7 +94,7 @@ def decide(observed: Observed) -> Decision:
         replace_agent(draft, lost)
     elif draft.in_room:
         _run(draft)
-    elif observed.pod is None:
+    elif observed.pod is None or not draft.status.room_sid:
         _prepare(draft)
     else:
         _start(draft, observed.pod)
@@ -162,7 +162,7 @@ def _why_over(draft: Draft) -> tuple[Reason, str] | None:
         )
     if call and call.room_deletion_requested:
         return Reason.AGENT_CLOSED_ROOM, "the agent closed the room"
-    if room and status.room_sid and not draft.is_ours(room):
+    if room and (status.room_sid or draft.in_room) and not draft.is_ours(room):
         return Reason.ROOM_CLOSED, "the room was closed"
     unsure = observed.room_stale and observed.knows_livekit
     left = None if unsure else times.left
@@ -222,7 +222,10 @@ def _what_is_missing(draft: Draft) -> Problem:
 
 
 def _prepare(draft: Draft) -> None:
-    """No pod yet: open the room if nobody has, then claim one."""
+    """Open the room if nobody has, then claim a pod.
+
+    A pod may be there already: the operator that claimed it was gone before it wrote down the sid.
+    """
     observed, status = draft.observed, draft.status
     if observed.problem:
         draft.phase(Phase.PENDING, observed.problem.reason, observed.problem.message)
@@ -304,7 +307,10 @@ def _look(draft: Draft) -> None:
         unasked = observed.call is None and draft.in_room
         if observed.call_stale or unasked:
             wanted.append(LookAtPod())
-    if status.phase is Phase.ENDING or not observed.knows_livekit or not status.room_sid:
+    if status.phase is Phase.ENDING or not observed.knows_livekit:
+        return
+    if not status.room_sid and not draft.in_room:
+        # Nobody has opened it yet.
         return
     urgent = any(isinstance(action, ClaimPod | Assign) for action in wanted)
     if urgent and observed.room is None and observed.problem is None:
@@ -322,7 +328,10 @@ def _end(draft: Draft, reason: Reason, message: str) -> None:
     status.end_reason = reason
     times.ending = times.ending or observed.now
     draft.condition(ConditionType.ACTIVE, False, reason, message)
-    closing = call is not None and call.room_deletion_requested and draft.may_be_open()
+    asked_to_close = reason is Reason.AGENT_CLOSED_ROOM or (
+        call is not None and call.room_deletion_requested
+    )
+    closing = asked_to_close and draft.may_be_open()
     if closing:
         draft.actions.append(CloseRoom())
     has_job = (

@@ -85,8 +85,14 @@ class SessionReconciler:
         for _ in range(_MAX_ROUNDS):
             before, decision = record.status, decide(self._observe(record))
             record.status = decision.status
-            ends = decision.status.end_reason and not before.end_reason
-            if ends and not decision.passing and not await self._announce_end(record):
+            ends = decision.status.end_reason and not before.end_reason and not decision.passing
+            try:
+                announced = not ends or await self._announce_end(record)
+            except KubeError:
+                # Nobody has been told, and so it is not decided.
+                record.status = before
+                raise
+            if not announced:
                 record.status = before
                 continue
             if not decision.actions:

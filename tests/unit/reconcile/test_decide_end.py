@@ -190,3 +190,10 @@ def test_a_session_waits_until_the_room_is_closed_that_its_agent_wants_closed() 
     closed = decide(in_call(7, status=open_still.status, call=wanted, room=CLOSED))
     assert closed.status.phase is Phase.ENDED
     assert closed.status.end_reason is Reason.AGENT_CLOSED_ROOM
+
+
+def test_a_room_that_its_agent_wanted_closed_is_closed_by_the_next_operator_as_well() -> None:
+    wanted = running(state=PodState.ENDED, closes_room=True)
+    ending = decide(in_call(6, call=wanted)).status
+
+    assert CloseRoom() in decide(in_call(7, status=ending, call=None, room=None)).actions

@@ -472,6 +472,48 @@ async def test_an_operator_killed_between_pod_and_status_takes_the_pod_it_made()
 
 
 @in_hours
+async def test_nothing_is_done_about_an_end_before_the_api_server_knows_of_it() -> None:
+    async with Stage() as stage:
+        await live_call(stage)
+        stage.sidecar().end(stage.sessions.clock(), EndReason.JOB_FINISHED, "the caller left")
+        stage.callers()
+        stage.kube.fault = failing("patch", VOICE_SESSIONS.plural, Unavailable("it is away"))
+        stage.hint()
+        await asyncio.sleep(20)
+        assert stage.pod_names() == ["call-1"]
+
+        stage.kube.fault = None
+        await asyncio.sleep(31)
+
+        assert stage.pod_names() == []
+        assert stage.status().end_reason is Reason.CALLER_LEFT
+
+
+@in_hours
+async def test_an_operator_killed_between_pod_and_sid_opens_the_room_before_it_gives_the_job() -> (
+    None
+):
+    async with Stage() as stage:
+        stage.kube.fault = failing("patch", VOICE_SESSIONS.plural, Unavailable("it is away"))
+        stage.apply_agent()
+        stage.make_session(roomSid="")
+        await asyncio.sleep(0.5)
+        stage.sidecar().register(stage.sessions.clock())
+        stage.kube.fault = None
+        await stage.restart_operator()
+        stage.kubelet(pods.IS_READY["status"])
+        await asyncio.sleep(0.5)
+
+        assignment = stage.sidecar().assignment
+        assert assignment is not None
+        assert assignment.room.sid == stage.status().room_sid == stage.livekit.rooms[ROOM].sid
+        stage.livekit.rooms.clear()
+        stage.touch("EV_finished")
+        await asyncio.sleep(12)
+        assert stage.status().end_reason is Reason.ROOM_CLOSED
+
+
+@in_hours
 async def test_a_second_session_for_a_room_ends_and_leaves_the_first_alone() -> None:
     async with Stage() as stage:
         await live_call(stage)
