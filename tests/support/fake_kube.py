@@ -1,4 +1,8 @@
-"""An API server in memory: objects, resourceVersions, merge patches, conflicts. No controllers."""
+"""An API server in memory: objects, resourceVersions, merge patches, conflicts. No controllers.
+
+What is kept is never changed in place, so that it is handed out as it is: a change makes a new
+object that shares with the old one whatever has stayed.
+"""
 
 import base64
 import copy
@@ -27,21 +31,25 @@ class FakeKube(Kube):
     """Behaves like ``Kube`` against a real API server, where it matters to our code.
 
     ``fault``, if set, is awaited with each request first: it may take its time, and raise an
-    exception of ``kube.errors``.
+    exception of ``kube.errors``. What is deleted is gone at once, unless it is of a kind in
+    ``graceful``: that is for somebody else to ``remove``, as the kubelet does with pods.
     """
 
     def __init__(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
         self.calls: list[Call] = []
         self.fault: Callable[[Call], Awaitable[None]] | None = None
+        self.graceful: frozenset[Resource] = frozenset()
         self._now = now
         self._objects: dict[Resource, dict[tuple[str, str], Object]] = {}
         self._watchers: dict[Resource, list[Watcher]] = {}
         self._version = 0
         self._names = 0
 
-    def watch(self, resource: Resource, watcher: Watcher) -> None:
-        """Call ``watcher`` with each change from now on."""
-        self._watchers.setdefault(resource, []).append(watcher)
+    def watch(self, resource: Resource, watcher: Watcher) -> Callable[[], None]:
+        """Call ``watcher`` with each change from now on, until what is returned is called."""
+        watchers = self._watchers.setdefault(resource, [])
+        watchers.append(watcher)
+        return lambda: watchers.remove(watcher)
 
     def put(self, resource: Resource, namespace: str, body: Object) -> Object:
         """Put an object there as it is, status and all, without a request being seen."""
@@ -54,8 +62,19 @@ class FakeKube(Kube):
         return self._store(resource, key, stored, "MODIFIED" if old else "ADDED")
 
     def objects(self, resource: Resource) -> list[Object]:
-        """Return all objects of a kind, without a request being seen."""
-        return copy.deepcopy(list(self._kind(resource).values()))
+        """Return copies of all objects of a kind, without a request being seen."""
+        return copy.deepcopy(self.kept(resource))
+
+    def kept(self, resource: Resource) -> list[Object]:
+        """Return all objects of a kind themselves, which nobody may change."""
+        return list(self._kind(resource).values())
+
+    def find(self, resource: Resource, namespace: str, name: str) -> Object:
+        """Return an object itself, which nobody may change. Raises NotFound."""
+        try:
+            return self._kind(resource)[(namespace, name)]
+        except KeyError:
+            raise NotFound(f'{resource.plural} "{name}" not found') from None
 
     @property
     def version(self) -> str:
@@ -68,14 +87,14 @@ class FakeKube(Kube):
 
     async def get(self, resource: Resource, namespace: str, name: str) -> Object:
         await self._called("get", resource, namespace, name)
-        return copy.deepcopy(self._find(resource, namespace, name))
+        return self.find(resource, namespace, name)
 
     async def list_all(
         self, resource: Resource, namespace: str | None, label_selector: str = ""
     ) -> list[Object]:
         await self._called("list", resource, namespace, "")
         return [
-            copy.deepcopy(item)
+            item
             for (place, _), item in self._kind(resource).items()
             if namespace in (None, place) and _selected(item, label_selector)
         ]
@@ -88,7 +107,7 @@ class FakeKube(Kube):
         await self._called("create", resource, namespace, name)
         if (namespace, name) in self._kind(resource):
             raise Conflict(f'{resource.plural} "{name}" already exists')
-        fresh = {k: v for k, v in copy.deepcopy(body).items() if k != "status"}
+        fresh = {k: v for k, v in body.items() if k != "status"}
         stored = self._stamped(resource, namespace, fresh)
         if dry_run:
             return stored
@@ -98,7 +117,7 @@ class FakeKube(Kube):
         self, resource: Resource, namespace: str, name: str, body: Object, subresource: str = ""
     ) -> Object:
         await self._called("patch", resource, namespace, name)
-        old = self._find(resource, namespace, name)
+        old = self.find(resource, namespace, name)
         wanted = body.get("metadata", {}).get("resourceVersion")
         if wanted not in (None, old["metadata"]["resourceVersion"]):
             raise Conflict(f'{resource.plural} "{name}" has been modified')
@@ -112,7 +131,7 @@ class FakeKube(Kube):
         }
         new = merged(old, part)
         if new == old:
-            return copy.deepcopy(old)
+            return old
         return self._store(resource, (namespace, name), new, "MODIFIED")
 
     async def delete(
@@ -125,19 +144,30 @@ class FakeKube(Kube):
         grace: int | None = None,
     ) -> None:
         await self._called("delete", resource, namespace, name)
-        metadata = self._find(resource, namespace, name)["metadata"]
+        metadata = self.find(resource, namespace, name)["metadata"]
         if metadata["uid"] != uid:
             raise Conflict(f'{resource.plural} "{name}" has another uid')
         if version is not None and metadata["resourceVersion"] != str(version):
             raise Conflict(f'{resource.plural} "{name}" has been modified')
-        self.remove(resource, namespace, name)
+        self.let_go(resource, namespace, name, grace)
+
+    def let_go(
+        self, resource: Resource, namespace: str, name: str, grace: int | None = None
+    ) -> None:
+        """Delete an object, without a request being seen."""
+        item = self.find(resource, namespace, name)
+        if resource not in self.graceful:
+            self.remove(resource, namespace, name)
+        elif "deletionTimestamp" not in item["metadata"]:
+            metadata = {**item["metadata"], "deletionTimestamp": self._moment()}
+            if grace is not None:
+                metadata["deletionGracePeriodSeconds"] = grace
+            self._store(resource, (namespace, name), {**item, "metadata": metadata}, "MODIFIED")
 
     def remove(self, resource: Resource, namespace: str, name: str) -> None:
         """Take an object away, without a request being seen."""
         gone = self._kind(resource).pop((namespace, name))
-        self._version += 1
-        gone["metadata"]["resourceVersion"] = str(self._version)
-        self._tell(resource, "DELETED", gone)
+        self._tell(resource, "DELETED", self._versioned(gone))
 
     async def _called(
         self, verb: str, resource: Resource, namespace: str | None, name: str
@@ -161,34 +191,35 @@ class FakeKube(Kube):
     def _kind(self, resource: Resource) -> dict[tuple[str, str], Object]:
         return self._objects.setdefault(resource, {})
 
-    def _find(self, resource: Resource, namespace: str, name: str) -> Object:
-        try:
-            return self._kind(resource)[(namespace, name)]
-        except KeyError:
-            raise NotFound(f'{resource.plural} "{name}" not found') from None
-
     def _stamped(self, resource: Resource, namespace: str, body: Object) -> Object:
-        new = copy.deepcopy(body)
-        metadata = new["metadata"]
-        metadata["namespace"] = namespace
-        metadata.setdefault("uid", f"{resource.plural}-{self._version}")
-        metadata.setdefault("generation", 1)
-        metadata.setdefault("creationTimestamp", self._now().strftime("%Y-%m-%dT%H:%M:%SZ"))
-        return new
+        metadata = {
+            "uid": f"{self._version:08x}-{resource.plural}",
+            "generation": 1,
+            "creationTimestamp": self._moment(),
+            **body["metadata"],
+            "namespace": namespace,
+        }
+        return {**body, "metadata": metadata}
 
-    def _store(self, resource: Resource, key: tuple[str, str], new: Object, type_: str) -> Object:
-        old = self._kind(resource).get(key)
+    def _moment(self) -> str:
+        return self._now().strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    def _versioned(self, item: Object) -> Object:
         self._version += 1
-        new["metadata"]["resourceVersion"] = str(self._version)
+        return {**item, "metadata": {**item["metadata"], "resourceVersion": str(self._version)}}
+
+    def _store(self, resource: Resource, key: tuple[str, str], item: Object, type_: str) -> Object:
+        old = self._kind(resource).get(key)
+        new = self._versioned(item)
         if old and old.get("spec") != new.get("spec"):
             new["metadata"]["generation"] = old["metadata"]["generation"] + 1
         self._kind(resource)[key] = new
         self._tell(resource, type_, new)
-        return copy.deepcopy(new)
+        return new
 
     def _tell(self, resource: Resource, type_: str, item: Object) -> None:
-        for watcher in self._watchers.get(resource, []):
-            watcher(type_, copy.deepcopy(item))
+        for watcher in list(self._watchers.get(resource, [])):
+            watcher(type_, item)
 
 
 def put_secret(kube: FakeKube, namespace: str, name: str, **values: str) -> None:
@@ -208,7 +239,7 @@ def _selected(item: Object, selector: str) -> bool:
 
 def merged(old: Object, patch: Object) -> Object:
     """JSON merge patch, RFC 7386."""
-    new = copy.deepcopy(old)
+    new = dict(old)
     for key, value in patch.items():
         if value is None:
             new.pop(key, None)

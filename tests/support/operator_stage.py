@@ -13,24 +13,12 @@ from tests.support.fake_kube import Call, FakeKube, put_secret
 from tests.support.fake_livekit import FakeLiveKit
 from tests.support.fake_pods import FakePods, FakeSidecar
 from tests.support.hours import now
+from tests.support.operator_parts import OperatorParts
 from voicepod.api.names import ANNOTATION_ROOM_CHANGED
 from voicepod.api.session import VoiceSessionStatus
-from voicepod.builders.pod import Sidecar
-from voicepod.checkpoints import Checkpoints
-from voicepod.credentials import CredentialStore
-from voicepod.handlers.intake import Intake
 from voicepod.kube.client import BUDGETS, PODS, VOICE_AGENTS, VOICE_SESSIONS, Object
 from voicepod.kube.events import Events, Note, Regarding
 from voicepod.livekit.rooms import Room
-from voicepod.reconcile.actor import Actor
-from voicepod.reconcile.agents import AgentReconciler
-from voicepod.reconcile.claims import Claims
-from voicepod.reconcile.loop import Loop, Queue
-from voicepod.reconcile.metrics import Metrics
-from voicepod.reconcile.pool import PoolReconciler
-from voicepod.reconcile.sessions import SessionReconciler
-from voicepod.reconcile.templates import TemplateBook
-from voicepod.reconcile.world import World
 
 NOON: Final = datetime(2026, 1, 1, 12, tzinfo=UTC)
 URL: Final = "ws://livekit"
@@ -66,43 +54,10 @@ class Stage:
 
     def start_operator(self) -> None:
         """Make an operator that knows nothing."""
-        self.world, self.queue = World(), Queue()
-        self.metrics = Metrics(self.world)
-        self.intake = Intake(self.world, self.queue, self.metrics)
-        credentials = CredentialStore(self.kube, now)
-        sidecar = Sidecar("voicepod/operator", "http://operator", "public-key")
-        rooms = self.livekit
-        templates, claims = (
-            TemplateBook(sidecar),
-            Claims(self.world, self.kube, clock, self.metrics),
-        )
-        actor = Actor(
-            self.world,
-            self.kube,
-            self.pods,
-            rooms,
-            credentials,
-            Checkpoints(self.kube, self.pods),
-            claims,
-            templates,
-            clock,
-            self.intake.pool,
-        )
-        self.pools = PoolReconciler(self.world, self.kube, templates, self.events, clock)
-        self.sessions = SessionReconciler(
-            self.world, self.kube, actor, self.events, clock, self.metrics
-        )
-        self.agents = AgentReconciler(
-            self.world,
-            self.kube,
-            rooms,
-            credentials,
-            templates,
-            self.events,
-            clock,
-            self.intake.sessions_of,
-            self.intake.pool,
-        )
+        parts = OperatorParts(self.kube, self.pods, self.livekit, self.events, clock)
+        self.world, self.queue, self.metrics = parts.world, parts.queue, parts.metrics
+        self.intake, self.sessions, self.pools = parts.intake, parts.sessions, parts.pools
+        self.work = parts.loop
 
     async def __aenter__(self) -> Self:
         for resource, kind in (
@@ -119,7 +74,7 @@ class Stage:
 
     async def _operator(self) -> None:
         self.intake.take_over()
-        await Loop(self.queue, self.sessions, self.agents, self.pools, self.metrics).run()
+        await self.work.run()
 
     async def stop_operator(self) -> None:
         """End the operator wherever it is."""

@@ -100,7 +100,7 @@ class Keyring:
 
     async def _read_new(self) -> None:
         places = self._places()
-        if new := {place: places[place] for place in places.keys() - self._pairs.keys()}:
+        if new := {place: one for place, one in places.items() if place not in self._pairs}:
             await self._read(new)
             if self._away:
                 raise self._away

@@ -8,7 +8,6 @@ gateways may do so at once: what they find leads through the same reception as a
 import asyncio
 import logging
 import random
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
@@ -67,7 +66,7 @@ class Sweep:
         # Before the list: a session that is made meanwhile has its room in no list yet.
         sessions = self.reception.open_sessions(credentials)
         rooms = await self.rooms(credentials).all()
-        event = f"sweep-{time.time():.0f}"
+        event = f"sweep-{self.reception.clock():.0f}"
         for room in rooms:
             await self._found(self.reception.visit(event, room.name, room.sid, credentials), room)
         there = {room.sid for room in rooms}

@@ -158,12 +158,12 @@ class Intake:
         ``kube.errors``.
         """
         world = self.world
-        agents, sessions, pods = set(world.agents), _uids(world), dict(world.pods)
+        agents, sessions, pods = dict(world.agents), _uids(world), dict(world.pods)
         everywhere: list[str | None] = [None]
         for namespace in list(namespaces) or everywhere:
             for raw in await kube.list_all(VOICE_AGENTS, namespace):
                 self.agent(raw, deleted=False)
-                agents.discard(_key(raw))
+                agents.pop(_key(raw), None)
             for raw in await kube.list_all(VOICE_SESSIONS, namespace):
                 self.session(raw, deleted=False)
                 self.queue.add(Item("session", _key(raw)))

@@ -35,7 +35,8 @@ class Record:
     call_seen: datetime | None = None
     call_stale: bool = False
     claim_unsure: bool = False
-    """The answer to a claim got lost: the session may have a pod that is not known yet."""
+    """An answer got lost, of a claim or of a pod's making: the session may have a pod that is not
+    known yet."""
     problem: Problem | None = None
     last_words: str = ""
     """The end of the agent's log, when its job was over before it joined."""
@@ -59,7 +60,7 @@ class World:
     _pods_of: dict[Key, dict[Key, Pod]] = field(default_factory=dict)
     _idle_of: dict[Key, dict[Key, Pod]] = field(default_factory=dict)
     _calls_on: Counter[str] = field(default_factory=Counter)
-    _sessions_of: dict[Key, set[Key]] = field(default_factory=dict)
+    _sessions_of: dict[Key, dict[Key, Record]] = field(default_factory=dict)
     _sessions_in: dict[str, set[Key]] = field(default_factory=dict)
 
     def start_over(self) -> None:
@@ -91,8 +92,8 @@ class World:
         record = self.records.get(session.key)
         if record is None or record.session.uid != session.uid:
             self.drop_session(session.key)
-            self.records[session.key] = Record(session, session.status)
-            self._sessions_of.setdefault(session.agent, set()).add(session.key)
+            record = self.records[session.key] = Record(session, session.status)
+            self._sessions_of.setdefault(session.agent, {})[session.key] = record
             self._sessions_in.setdefault(session.spec.room, set()).add(session.key)
         elif record.session.version <= session.version:
             record.room_stale |= record.session.room_changed != session.room_changed
@@ -102,7 +103,7 @@ class World:
         """Forget a VoiceSession."""
         record = self.records.pop(key, None)
         if record:
-            self._sessions_of[record.session.agent].discard(key)
+            del self._sessions_of[record.session.agent][key]
             room = record.session.spec.room
             self._sessions_in[room].discard(key)
             if not self._sessions_in[room]:
@@ -184,7 +185,7 @@ class World:
 
     def sessions_of(self, agent: Key) -> list[Record]:
         """Return the sessions of a VoiceAgent."""
-        return [self.records[key] for key in self._sessions_of.get(agent, ())]
+        return list(self._sessions_of.get(agent, {}).values())
 
     def agent_of(self, session: Session) -> Agent | None:
         """Return a session's VoiceAgent."""

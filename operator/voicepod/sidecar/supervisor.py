@@ -48,9 +48,14 @@ class Supervisor:
     """The life of one pod, with all that it does to the world."""
 
     def __init__(
-        self, http: aiohttp.ClientSession, hints: Hints, store: Store | None = None
+        self,
+        http: aiohttp.ClientSession,
+        hints: Hints,
+        store: Store | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        self.pod = Pod(time.time)
+        """``clock`` returns Unix seconds."""
+        self.pod = Pod(clock)
         self.over = asyncio.Event()
         """Set when the job has ended, or the pod will never have one."""
         self.room: Room | None = None

@@ -14,7 +14,6 @@ from voicepod.assignment.messages import EndReason
 from voicepod.builders.pod import Owner
 from voicepod.builders.warm import claim_patch
 from voicepod.kube.client import PODS, VOICE_SESSIONS, Object
-from voicepod.reconcile.loop import Loop
 
 pytestmark = pytest.mark.unit
 
@@ -36,8 +35,7 @@ class Second(Stage):
 
     async def _operator(self) -> None:
         if self.standing_by:
-            loop = Loop(self.queue, self.sessions, self.agents, self.pools, self.metrics)
-            await loop.stand_by()
+            await self.work.stand_by()
         else:
             await super()._operator()
 
