@@ -9,7 +9,7 @@ from livekit import api
 from bench.calls import Way, eventually
 from bench.servers import Server
 from bench.stage import Stage
-from local.chart import AGENT_IMAGE
+from local.chart import AGENT_IMAGE, AGENT_RESOURCES
 from voicepod.kube.client import PODS, SECRETS, Resource
 from voicepod.kube.errors import NotFound
 
@@ -130,6 +130,7 @@ class Workers:
                     {
                         "name": "agent",
                         "image": AGENT_IMAGE,
+                        "resources": AGENT_RESOURCES,
                         "envFrom": [{"secretRef": {"name": "worker"}}],
                         "securityContext": {
                             "allowPrivilegeEscalation": False,
