@@ -5,7 +5,6 @@ no session, no choice of a pod.
 """
 
 import asyncio
-import secrets
 import sys
 import time
 import uuid
@@ -21,6 +20,7 @@ from bench.processes import running
 from bench.servers import Server
 from bench.stage import Stage
 from local.layout import REPOSITORY
+from voicepod.api.names import AGENT_CONTAINER
 from voicepod.assignment.messages import (
     Assignment,
     PodState,
@@ -29,7 +29,7 @@ from voicepod.assignment.messages import (
     SessionRef,
     Tokens,
 )
-from voicepod.assignment.ports import AGENT_PORT, RUNTIME_PATH
+from voicepod.builders.pod import PodKeys, Sidecar, Template, common_pod
 from voicepod.livekit.tokens import join_token, room_token
 from voicepod.livekit.webhooks import parse, verify
 
@@ -39,6 +39,8 @@ _OWN_URL = f"http://{_ADDRESS}:{_PORT}"
 
 WEBHOOK = f"{_OWN_URL}/webhook"
 """Where the floor's LiveKit server posts its events."""
+
+_TEMPLATE = Template({"spec": {"containers": [{"name": AGENT_CONTAINER}]}}, hash="")
 
 # Seconds for a goodbye that nobody hears: the room is closed.
 _GRACE = 1.0
@@ -78,39 +80,35 @@ class Bare(Way):
 
     async def _start(self) -> None:
         self._uid = str(uuid.uuid4())
-        key = secrets.token_hex(32)
-        sidecar = {
-            "PYTHONPATH": str(REPOSITORY / "operator"),
-            "VOICEPOD_POD_NAME": "bare",
-            "VOICEPOD_POD_NAMESPACE": "bench",
-            "VOICEPOD_POD_UID": self._uid,
-            "VOICEPOD_OPERATOR_URL": _OWN_URL,
-            "VOICEPOD_OPERATOR_PUBLIC_KEY": self._public_key,
-            "VOICEPOD_STOP_KEY": secrets.token_hex(16),
-            "VOICEPOD_AGENT_KEY": key,
-        }
-        # What the image and the operator set in a pod.
-        agent = {
-            "LIVEKIT_URL": f"ws://{_ADDRESS}:{AGENT_PORT}",
-            "LIVEKIT_API_KEY": "voicepod",
-            "LIVEKIT_API_SECRET": key,
-            "VOICEPOD_RUNTIME_URL": f"http://{_ADDRESS}:{AGENT_PORT}{RUNTIME_PATH}",
-            "PYTHONPATH": str(REPOSITORY / "runtime"),
-            "NUM_CPUS": "1",
-            "LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE": "0",
-            "PYTHONUNBUFFERED": "1",
-        }
-        for name, argv, env in (
+        sidecar, agent = self._environments()
+        for name, program, env in (
             ("sidecar", ["-m", "voicepod.sidecar"], sidecar),
             ("agent", ["agent.py", "start"], agent),
         ):
-            program = running(
-                *(sys.executable, *argv),
+            process = running(
+                *(sys.executable, *program),
                 log=self._logs / f"bare-{name}.log",
                 env=env,
                 directory=REPOSITORY / "agent-image",
             )
-            await self._pair.enter_async_context(program)
+            await self._pair.enter_async_context(process)
+
+    def _environments(self) -> tuple[dict[str, str], dict[str, str]]:
+        """Return those of sidecar and agent: what they have in a pod, and in their images."""
+        told = Sidecar(image="", operator_url=_OWN_URL, public_key=self._public_key)
+        pod = common_pod(_TEMPLATE, "bare", _GRACE, told, PodKeys.draw())["spec"]
+        sidecar, agent = (
+            {entry["name"]: entry["value"] for entry in container["env"] if "value" in entry}
+            for container in (pod["initContainers"][0], pod["containers"][0])
+        )
+        sidecar |= {
+            "PYTHONPATH": str(REPOSITORY / "operator"),
+            "VOICEPOD_POD_NAME": "bare",
+            "VOICEPOD_POD_NAMESPACE": "bench",
+            "VOICEPOD_POD_UID": self._uid,
+        }
+        agent |= {"PYTHONPATH": str(REPOSITORY / "runtime"), "PYTHONUNBUFFERED": "1"}
+        return sidecar, agent
 
     async def _stop(self) -> None:
         if self._assigning:
