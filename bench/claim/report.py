@@ -85,7 +85,7 @@ def tell(results: Results) -> bool:
     console.print(_latency(results))
     console.print(_steps(results.judged))
     console.print(_cost(costs))
-    console.print(_writes(results, costs[results.judged.rate]))
+    console.print(_writes(results))
     console.print(
         f"operator: {results.memory_mb:.0f} MB with {results.held} calls at the same time\n"
     )
@@ -169,7 +169,7 @@ def _cost(costs: Mapping[float, PerSession]) -> Table:
     return table
 
 
-def _writes(results: Results, cost: PerSession) -> Table:
+def _writes(results: Results) -> Table:
     judged, idle = results.judged.cost, results.idle
     quiet = idle.counted / idle.seconds
     title = (

@@ -15,6 +15,8 @@ REFILL_SECONDS = (2.0, 3.0)
 """From a pod's place on a node to its readiness, uniformly between these: what the default agent's
 pod takes on a node that has its image (some 2.2 s from the call to the agent in the room)."""
 
+_READY = '.status.conditions.[] | select( .type == "Ready" ) | .status'
+
 # A node's lease is kept by KWOK itself; its status is written once.
 _NODE_STATUS = """
 {{ $now := Now }}
@@ -95,7 +97,7 @@ def configuration() -> str:
         _stage(
             "node-initialize",
             "Node",
-            [_expression('.status.conditions.[] | select( .type == "Ready" ) | .status', "True")],
+            [{"key": _READY, "operator": "NotIn", "values": ["True"]}],
             {"statusTemplate": _NODE_STATUS % values},
         ),
         _stage(
@@ -119,10 +121,6 @@ def configuration() -> str:
         ),
     ]
     return "\n---\n".join(json.dumps(document) for document in documents)  # JSON is YAML
-
-
-def _expression(key: str, unless: str) -> dict[str, Any]:
-    return {"key": key, "operator": "NotIn", "values": [unless]}
 
 
 def _stage(

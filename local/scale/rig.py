@@ -85,8 +85,8 @@ def down() -> None:
         daemons = PLANE.daemons
         with step("ending the scale cluster"):
             # The operator first: it would mourn for the API server.
-            for names in (["operator", "gateway"], daemons.names()):
-                daemons.stop(names, GRACE_SECONDS if names[0] == "operator" else 2.0)
+            daemons.stop(["operator", "gateway"], GRACE_SECONDS)
+            daemons.stop(daemons.names(), livekit.GRACE_SECONDS)
         shutil.rmtree(PLANE.state)
 
 
@@ -193,7 +193,7 @@ def _start_python(
         sys.executable,
         *("-m", module, *arguments),
         name=name,
-        env={"PYTHONPATH": path, "PYTHONHASHSEED": "0", **(env or {})},
+        env={"PYTHONPATH": path, **(env or {})},
     )
     daemons.wait(f"starting the {name}", lambda: _answers(ready), [name], READY_SECONDS)
 

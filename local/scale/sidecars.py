@@ -1,81 +1,37 @@
 """One server in the place of all the pods' sidecars: `python -m local.scale.sidecars`.
 
-It speaks the real contract (signed messages, the state machine of the sidecar, its hints) for
-agents that join their room, talk for as long as the session's metadata says, and then see the host
-close the meeting. `GET /ledger` tells what it was asked, and what became of pods and sessions;
-`GET /standing` how many there are, so that nobody has to ask the API server.
+`GET /ledger` tells what it was asked, and what became of pods and sessions; `GET /standing` how
+many there are, so that nobody has to ask the API server.
 """
 
-import asyncio
 import json
-import logging
 import ssl
 import time
-from collections.abc import Coroutine
+from asyncio import TaskGroup
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import aiohttp
 import jwt
+import uvloop
 from aiohttp import web
 
 from local import livekit
+from local.scale.sidecar import PodLife, Sidecar
 from local.scale.site import AGENT, LIVEKIT_URL, NAMESPACE, OPERATOR_URL, PLANE, SIDECARS
 from voicepod.api.names import LABEL_AGENT, LABEL_SESSION
-from voicepod.assignment.messages import (
-    Accepted,
-    Act,
-    Assignment,
-    Checkpoint,
-    Ending,
-    Refusal,
-    Tokens,
-)
+from voicepod.assignment.messages import Act, Refusal
 from voicepod.assignment.ports import OPERATOR_PORT
 from voicepod.assignment.signing import Verifier
 from voicepod.kube.client import PODS, VOICE_SESSIONS, Resource
 from voicepod.livekit.credentials import Credentials
 from voicepod.livekit.rooms import Rooms, client_session
 from voicepod.sidecar.hints import Hints
-from voicepod.sidecar.state import Pod, Refused
+from voicepod.sidecar.state import Refused
 
-logger = logging.getLogger(__name__)
-
-# Seconds, as measured with the default agent on a quiet machine: from the token to the join, and
-# on to the first audio.
-JOIN_SECONDS = 0.1
-AUDIO_SECONDS = 0.2
-
-# Seconds between the room's end and the agent's report that its job is over.
-LEAVE_SECONDS = 0.05
-
-
-@dataclass(slots=True)
-class Told:
-    """An assignment, as it came."""
-
-    at: float
-    """By the monotonic clock, which is one for all processes of a machine."""
-    session: str
-    generation: int
-    taken: bool
-    """False when the pod has another one already."""
-
-
-@dataclass(slots=True)
-class PodLife:
-    """What was seen of one pod."""
-
-    name: str
-    created: float
-    """When it was first seen, by the monotonic clock, as are all of these."""
-    ready: float | None = None
-    deleting: float | None = None
-    gone: float | None = None
-    owned: float | None = None
-    owners: list[str] = field(default_factory=list)
-    """The sessions that it was seen to belong to, one after the other."""
-    told: list[Told] = field(default_factory=list)
+Changed = Callable[[dict[str, Any], bool], None]
+"""Takes over an object, and whether it was deleted."""
 
 
 @dataclass(slots=True)
@@ -87,95 +43,6 @@ class SessionLife:
     status: dict[str, Any] = field(default_factory=dict)
     """The last one."""
     gone: float | None = None
-
-
-class Sidecar:
-    """The sidecar of one pod, and the agent beside it."""
-
-    def __init__(self, verifier: Verifier, hints: Hints, rooms: Rooms, life: PodLife) -> None:
-        self.life = life
-        self._verifier = verifier
-        self._hints = hints
-        self._rooms = rooms
-        self._pod = Pod(time.time)
-        self._tasks: set[asyncio.Task[None]] = set()
-
-    @property
-    def warm(self) -> bool:
-        """The agent waits for a session."""
-        return self.life.ready is not None and not self.life.owners
-
-    @property
-    def in_call(self) -> bool:
-        """The agent is in a room."""
-        return self._pod.has_joined and not self._pod.over
-
-    def register(self) -> None:
-        """The agent has started."""
-        if self.life.ready is None:
-            self.life.ready = time.monotonic()
-            self._pod.register("agent", "scale")
-            self._hints.send()
-
-    def close(self) -> None:
-        """The pod is gone."""
-        for task in self._tasks:
-            task.cancel()
-
-    def act(self, act: Act, token: bytes) -> dict[str, Any]:
-        """Do what the operator asks. Raises Refused, or an exception of voicepod.assignment."""
-        now = time.monotonic()
-        body = self._verifier.verify(token, act)
-        match act:
-            case Act.ASSIGN:
-                return self._assign(Assignment.from_dict(body), now).to_dict()
-            case Act.TOKEN:
-                self._dispatch(Tokens.from_dict(body))
-            case Act.END:
-                self._pod.end(Ending.from_dict(body).reason)
-                self._spawn(self._leave())
-            case Act.CHECKPOINT:
-                return Checkpoint().to_dict()
-            case Act.STATUS:
-                pass
-        return self._pod.status().to_dict()
-
-    def _assign(self, assignment: Assignment, now: float) -> Accepted:
-        told = Told(now, assignment.session.uid, assignment.generation, taken=False)
-        self.life.told.append(told)
-        # The kubelet's news of the readiness may have reached the operator first.
-        self.register()
-        accepted = Accepted(f"agent-{assignment.job_id}")
-        if self._pod.assign(assignment):
-            self._pod.accept(accepted)
-        told.taken = True
-        return accepted
-
-    def _dispatch(self, tokens: Tokens) -> None:
-        if self._pod.job and self._pod.dispatch(tokens, self._pod.job.identity):
-            self._spawn(self._call())
-
-    async def _call(self) -> None:
-        assert self._pod.assignment
-        await asyncio.sleep(JOIN_SECONDS)
-        self._pod.see(time.time(), audio=False)
-        await asyncio.sleep(AUDIO_SECONDS)
-        self._pod.see(time.time(), audio=True)
-        self._hints.send()
-        await asyncio.sleep(json.loads(self._pod.assignment.metadata)["seconds"])
-        await self._rooms.close(self._pod.assignment.room.name)
-        await self._leave()
-
-    async def _leave(self) -> None:
-        await asyncio.sleep(LEAVE_SECONDS)
-        if self._pod.job and not self._pod.over:
-            self._pod.report(self._pod.job.id, "JS_SUCCESS", "")
-            self._hints.send()
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
 
 class Sidecars:
@@ -236,8 +103,6 @@ class Sidecars:
         if owner and owner not in life.owners:
             life.owned = life.owned or now
             life.owners.append(owner)
-        if "deletionTimestamp" in metadata:
-            life.deleting = life.deleting or now
         if deleted:
             life.gone = now
             sidecar.close()
@@ -262,7 +127,7 @@ class Sidecars:
             life.gone = now
 
 
-async def watch(http: aiohttp.ClientSession, resource: Resource, changed: Any) -> None:
+async def watch(http: aiohttp.ClientSession, resource: Resource, changed: Changed) -> None:
     """Call `changed` with each object that is new, changes or goes, from now on."""
     context = ssl.create_default_context(cafile=PLANE.authority.certificate("ca"))
     context.load_cert_chain(
@@ -289,14 +154,13 @@ async def watch(http: aiohttp.ClientSession, resource: Resource, changed: Any) -
 
 async def main() -> None:
     """Answer until the process is ended."""
-    logging.basicConfig(level=logging.INFO)
     keys = livekit.credentials(PLANE.state)
     async with (
         aiohttp.ClientSession(
             timeout=aiohttp.ClientTimeout(total=None), read_bufsize=4 * 1024 * 1024
         ) as http,
         client_session() as livekit_http,
-        asyncio.TaskGroup() as group,
+        TaskGroup() as group,
     ):
         rooms = Rooms(livekit_http, Credentials(LIVEKIT_URL, keys.api_key, keys.api_secret))
         sidecars = Sidecars(http, rooms)
@@ -317,6 +181,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    import uvloop
-
     uvloop.run(main())
