@@ -26,6 +26,7 @@ class Results:
     held: int
     """How many calls at once the operator's memory was measured with."""
     memory_mb: float
+    """Of the operator then."""
     held_failures: list[str]
 
 
@@ -115,10 +116,13 @@ def _max_rate(results: Results) -> float:
 
 
 def _latency(results: Results) -> Table:
-    table = Table(title="From create to assigned, ms", title_justify="left")
-    for column in ("a second", "sessions", "pool", "p50", "p90", "p99", "max", "cold", "late"):
+    title = (
+        "From create to assigned, ms (cold: found the pool empty; late: what the load generator "
+        "adds at most; MB: the operator, afterwards)"
+    )
+    table = Table(title=title, title_justify="left")
+    for column in ("rate", "n", "pool", "p50", "p90", "p99", "max", "cold", "late", "failed", "MB"):
         table.add_column(column, justify="right")
-    table.add_column("failed", justify="right")
     for window in results.windows:
         verdict = window.verdict
         summary = Summary.of([1000 * seconds for seconds in verdict.assigned])
@@ -130,6 +134,7 @@ def _latency(results: Results) -> Table:
             str(verdict.cold),
             f"{1000 * verdict.late:.0f}",
             str(len(verdict.failures)),
+            f"{window.memory_mb:.0f}",
         )
     return table
 

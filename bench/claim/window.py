@@ -10,7 +10,7 @@ from bench.claim import processes, writes
 from bench.claim.arrivals import arrivals
 from local.progress import step
 from local.scale import kwok, ledger, rig
-from local.scale.callers import Caller, call
+from local.scale.callers import call
 from local.scale.ledger import Verdict
 from voicepod.kube.client import Kube
 
@@ -100,7 +100,7 @@ async def measure(callers: Kube, rate: float, seconds: float) -> Window:
     return Window(rate, pool, ledger.judge(called, await ledger.fetch()), cost, memory)
 
 
-async def hold(callers: Kube, count: int) -> tuple[float, list[Caller]]:
+async def hold(callers: Kube, count: int) -> tuple[float, Verdict]:
     """Have a number of calls at the same time; return the operator's memory (MB) meanwhile."""
     # They come within seconds, and then talk until the memory was read.
     rate, talk = 20.0, 20.0
@@ -112,7 +112,7 @@ async def hold(callers: Kube, count: int) -> tuple[float, list[Caller]]:
         await ledger.until(_PATIENCE, calls=count)
         memory = processes.memory_mb("operator")
         await settled(pool)
-    return memory, called
+    return memory, ledger.judge(called, await ledger.fetch())
 
 
 async def fill_pool(pool: int) -> None:
