@@ -162,4 +162,5 @@ async def test_a_claim_of_the_one_before_that_is_granted_late_takes_no_call_from
 
         assert first.status().pod == pod
         assert first.status().phase is Phase.ACTIVE
+        assert owners(first) == {"call": pod}
         assert with_a_job(first) == ["call"]
