@@ -39,6 +39,8 @@ class ApiServer:
         self.kube = kube
         self.requests: list[str] = []
         """Method and path of each request, without those that find out which kinds there are."""
+        self.selectors: dict[str, set[str]] = {}
+        """By plural, the label selectors that were asked for; empty for everything."""
         self._history: list[tuple[str, str, Object]] = []
         """Plural, type and object of each change."""
         self._told = asyncio.Condition()
@@ -70,6 +72,8 @@ class ApiServer:
         if parts[0] == "namespaces" and len(parts) > 2:
             namespace, parts = parts[1], parts[2:]
         resource, name, subresource = _SERVED[parts[0]], *(*parts[1:], "", "")[:2]
+        selector = request.query.get("labelSelector", "")
+        self.selectors.setdefault(resource.plural, set()).add(selector)
         if request.query.get("watch"):
             return await self._watch(request, resource, namespace)
         try:

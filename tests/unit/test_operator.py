@@ -35,8 +35,13 @@ def kube() -> FakeKube:
 
 
 @pytest.fixture
+async def api(kube: FakeKube) -> ApiServer:
+    return ApiServer(kube)
+
+
+@pytest.fixture
 async def http(
-    kube: FakeKube, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    api: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[aiohttp.ClientSession]:
     """A client of the operator that is ``process``."""
     # It would take the log away from pytest.
@@ -53,7 +58,7 @@ async def http(
     for name, value in settings.items():
         monkeypatch.setenv(f"VOICEPOD_{name}", value)
     async with (
-        serve(ApiServer(kube), tmp_path, monkeypatch),
+        serve(api, tmp_path, monkeypatch),
         aiohttp.ClientSession(f"http://127.0.0.1:{port}") as client,
     ):
         yield client
@@ -100,6 +105,16 @@ async def test_a_single_operator_leads_and_gives_its_lease_back(
         assert "voicepod_queue_depth 0.0" in await metrics(http)
     (lease,) = kube.objects(LEASES)
     assert "holderIdentity" not in lease["spec"]
+
+
+async def test_only_agent_pods_are_listed_and_watched(
+    api: ApiServer, http: aiohttp.ClientSession
+) -> None:
+    async with process(http):
+        async for _ in attempts():
+            if api.requests.count("GET /api/v1/pods") >= 3:
+                break
+    assert api.selectors["pods"] == {"voicepod.dev/agent"}
 
 
 async def test_an_operator_stands_by_with_all_it_needs_and_goes_on_when_it_leads(

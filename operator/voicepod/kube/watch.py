@@ -20,6 +20,8 @@ from typing import Any, Final
 
 import kopf
 
+from voicepod.api.names import LABEL_AGENT
+
 # A healthy API server answers in milliseconds; kopf would wait five minutes for one that hangs.
 _REQUEST_TIMEOUT: Final = 10.0
 
@@ -72,6 +74,8 @@ def _settings() -> kopf.OperatorSettings:
     settings.networking.request_timeout = _REQUEST_TIMEOUT
     settings.posting.enabled = False
     settings.networking.error_backoffs = _BACKOFFS
+    # The selector of a handler is kopf's own: by it alone every pod of the cluster would be sent.
+    settings.watching.label_selectors["pods"] = LABEL_AGENT
     settings.persistence.diffbase_storage = _NoDiffs()
     return settings
 
