@@ -16,7 +16,7 @@ from tests.support.hours import now
 from tests.support.operator_parts import OperatorParts
 from voicepod.api.names import ANNOTATION_ROOM_CHANGED
 from voicepod.api.session import VoiceSessionStatus
-from voicepod.kube.client import BUDGETS, PODS, VOICE_AGENTS, VOICE_SESSIONS, Object
+from voicepod.kube.client import PODS, VOICE_AGENTS, VOICE_SESSIONS, Object
 from voicepod.kube.events import Events, Note, Regarding
 from voicepod.livekit.rooms import Room
 
@@ -156,7 +156,7 @@ class Stage:
         return [
             call
             for call in self.kube.writes()
-            if call.plural not in (VOICE_AGENTS.plural, BUDGETS.plural) and call.name != "check-1"
+            if call.plural != VOICE_AGENTS.plural and call.name != "check-1"
         ]
 
     def story(self) -> list[str]:

@@ -55,7 +55,6 @@ VOICE_SESSIONS: Final = Resource(GROUP, VERSION, SESSIONS)
 PODS: Final = Resource("", "v1", "pods")
 SECRETS: Final = Resource("", "v1", "secrets")
 EVENTS: Final = Resource("", "v1", "events")
-BUDGETS: Final = Resource("policy", "v1", "poddisruptionbudgets")
 
 
 class Kube:

@@ -9,11 +9,10 @@ from typing import Final
 from voicepod.api.conditions import ConditionType, Reason, condition, with_condition
 from voicepod.api.rollout import RolloutStatus, Tally
 from voicepod.api.session import Phase
-from voicepod.builders.budget import build_budget
 from voicepod.builders.pod import Owner, PodKeys, Template, build_pod
 from voicepod.credentials import CredentialsError, CredentialStore
-from voicepod.kube.client import BUDGETS, PODS, VOICE_AGENTS, Kube
-from voicepod.kube.errors import Conflict, KubeError, NotFound, Refused, Unavailable
+from voicepod.kube.client import PODS, VOICE_AGENTS, Kube
+from voicepod.kube.errors import KubeError, NotFound, Refused, Unavailable
 from voicepod.kube.events import Events, Note, Regarding
 from voicepod.livekit.credentials import Credentials
 from voicepod.livekit.errors import Unauthorized, Unreachable
@@ -54,8 +53,6 @@ class AgentReconciler:
     on_rollout: Callable[[Key], None]
     """Called when an agent's pool is to hold pods of other templates."""
     _checks: dict[Key, _Check] = field(default_factory=dict)
-    _guarded: set[str] = field(default_factory=set)
-    """Uids of the VoiceAgents that have their PodDisruptionBudget."""
 
     async def reconcile(self, key: Key) -> Outcome:
         """Bring the status of a VoiceAgent up to date.
@@ -66,25 +63,10 @@ class AgentReconciler:
         if agent is None:
             self._checks.pop(key, None)
             return Outcome()
-        await self._guard(agent)
         check = await self._checked(agent)
         await self._write_status(agent, check.problem)
         due = check.at + (_CHECK_BROKEN if check.problem else _CHECK_WORKING)
         return Outcome((due - self.clock()).total_seconds())
-
-    async def _guard(self, agent: Agent) -> None:
-        """Keep nodes from being drained under the agent's calls."""
-        if agent.uid in self._guarded:
-            return
-        try:
-            await self.kube.create(BUDGETS, agent.key[0], build_budget(*agent.key, agent.uid))
-        except Conflict:
-            pass
-        except Refused as error:
-            about = Regarding("VoiceAgent", *agent.key, agent.uid)
-            message = f"a drained node may end calls: no PodDisruptionBudget can be made: {error}"
-            self.events.post(about, Note("NotGuarded", message, warning=True))
-        self._guarded.add(agent.uid)
 
     async def _checked(self, agent: Agent) -> _Check:
         last, now = self._checks.get(agent.key), self.clock()

@@ -11,7 +11,7 @@ from tests.support.operator_stage import URL, Stage
 from tests.unit.reconcile import pods
 from voicepod.api.agent import VoiceAgentStatus
 from voicepod.api.conditions import ConditionType, Reason, condition
-from voicepod.kube.client import BUDGETS, PODS, SECRETS, VOICE_AGENTS
+from voicepod.kube.client import PODS, SECRETS, VOICE_AGENTS
 from voicepod.kube.errors import Refused, Unavailable
 from voicepod.livekit.errors import Unauthorized, Unreachable
 
@@ -190,33 +190,3 @@ async def test_an_api_server_that_is_away_is_not_the_agents_fault() -> None:
         await asyncio.sleep(31)
 
         assert ready(stage) == ("True", Reason.READY)
-
-
-@in_hours
-async def test_an_agents_calls_are_guarded_from_evictions_by_one_budget() -> None:
-    async with Stage() as stage:
-        stage.apply_agent()
-        await asyncio.sleep(1)
-        await stage.restart_operator()
-        await asyncio.sleep(400)
-
-        (budget,) = stage.kube.objects(BUDGETS)
-        assert budget["metadata"]["name"] == "desk-calls"
-        made = [call for call in stage.kube.writes() if call.plural == BUDGETS.plural]
-        assert len(made) == 2
-
-
-@in_hours
-async def test_calls_that_cannot_be_guarded_are_warned_of_and_go_on() -> None:
-    async with Stage() as stage:
-
-        async def forbidden(call: Call) -> None:
-            if call.plural == BUDGETS.plural:
-                raise Refused("poddisruptionbudgets is forbidden")
-
-        stage.kube.fault = forbidden
-        stage.apply_agent()
-        await asyncio.sleep(400)
-
-        assert ready(stage) == ("True", Reason.READY)
-        assert [note.reason for _, note in stage.events.notes].count("NotGuarded") == 1
