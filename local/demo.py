@@ -16,7 +16,7 @@ from local import chart
 from local.caller import SPEECH, Caller, join_token
 from local.cluster import Cluster
 from local.layout import REPOSITORY
-from local.progress import console
+from local.progress import console, step
 from voicepod.kube import client
 from voicepod.kube.client import PODS, VOICE_SESSIONS, Kube
 from voicepod.kube.errors import NotFound
@@ -80,14 +80,22 @@ async def run() -> None:
         local.build(image)
     chart.install(cluster)
     chart.make_namespace(cluster, NAMESPACE)
-    chart.apply(
-        cluster, chart.voice_agent(cluster, NAMESPACE, AGENT, rooms=[{"prefix": f"{AGENT}-"}])
-    )
+    # From nothing, however often: no pod of an earlier run's image is to take the call.
     chart.kubectl(
-        cluster,
-        *("wait", "--for=condition=Ready", "--timeout=60s"),
-        *("voiceagent", AGENT, "--namespace", NAMESPACE),
+        cluster, "delete", "voiceagent", AGENT, "--namespace", NAMESPACE, "--ignore-not-found"
     )
+    chart.apply(
+        cluster,
+        chart.voice_agent(
+            cluster, NAMESPACE, AGENT, rooms=[{"prefix": f"{AGENT}-"}], pool={"min": 1, "max": 2}
+        ),
+    )
+    with step("waiting for a warm pod"):
+        chart.kubectl(
+            cluster,
+            *("wait", "--for=jsonpath={.status.warm}=1", "--timeout=120s"),
+            *("voiceagent", AGENT, "--namespace", NAMESPACE),
+        )
     async with client.connect(cluster.kubeconfig) as kube:
         await _call(cluster, kube)
 

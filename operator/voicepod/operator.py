@@ -82,7 +82,7 @@ async def run() -> None:
             claims,
             templates,
             _now,
-            on_claim=intake.pool,
+            on_claim=intake.claimed,
         )
         agents = AgentReconciler(
             world,

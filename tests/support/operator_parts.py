@@ -50,7 +50,7 @@ class OperatorParts:
             Claims(self.world, kube, clock, self.metrics),
             templates,
             clock,
-            self.intake.pool,
+            self.intake.claimed,
         )
         self.pools = PoolReconciler(self.world, kube, templates, events, clock)
         self.sessions = SessionReconciler(self.world, kube, actor, events, clock, self.metrics)
