@@ -11,6 +11,7 @@ import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 
 from aiohttp import web
 
@@ -19,7 +20,9 @@ from bench.operated import sidecar_steps
 from bench.processes import running
 from bench.servers import Server
 from bench.stage import Stage
+from local.errors import LocalError
 from local.layout import REPOSITORY
+from local.run import tail
 from voicepod.api.names import AGENT_CONTAINER
 from voicepod.assignment.messages import (
     Assignment,
@@ -59,6 +62,7 @@ class Bare(Way):
         self._public_key = stage.signer.public_key
         self._logs = stage.logs
         self._pair = AsyncExitStack()
+        self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._uid = ""
         self._received = 0.0
         self._assigning: asyncio.Task[None] | None = None
@@ -87,11 +91,11 @@ class Bare(Way):
         ):
             process = running(
                 *(sys.executable, *program),
-                log=self._logs / f"bare-{name}.log",
+                log=self._log(name),
                 env=env,
                 directory=REPOSITORY / "agent-image",
             )
-            await self._pair.enter_async_context(process)
+            self._processes[name] = await self._pair.enter_async_context(process)
 
     def _environments(self) -> tuple[dict[str, str], dict[str, str]]:
         """Return those of sidecar and agent: what they have in a pod, and in their images."""
@@ -119,6 +123,9 @@ class Bare(Way):
         """Wait until the agent has registered with its sidecar."""
 
         async def warm() -> bool:
+            for name, process in self._processes.items():
+                if process.returncode is not None:
+                    raise LocalError(f"the bare {name} died:\n{tail(self._log(name).read_text())}")
             return (await self._status()).state is PodState.WARM
 
         await eventually("the bare agent is warm", warm)
@@ -169,6 +176,9 @@ class Bare(Way):
             room_token=room_token(credentials, room.name, timedelta(hours=1)),
         )
         await self._pods.dispatch(_ADDRESS, self._uid, tokens)
+
+    def _log(self, name: str) -> Path:
+        return self._logs / f"bare-{name}.log"
 
     async def _status(self) -> PodStatus:
         return await self._pods.status(_ADDRESS, self._uid)

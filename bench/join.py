@@ -68,17 +68,20 @@ async def ways_to(stage: Stage, names: Sequence[str]) -> AsyncIterator[list[Way]
 
 
 async def bench(cluster: Cluster, names: Sequence[str], calls: int) -> None:
-    """Make all calls, and report those that count."""
+    """Make all calls, and report those that count; if it is cut short, those that were made."""
     order = random.Random(_SEED)
     samples: list[Sample] = []
     async with staged(cluster) as stage, ways_to(stage, names) as ways:
-        for number in range(-_WARM_UP, calls):
-            for way in order.sample(ways, len(ways)):
-                sample = await measure(way, number, stage.rooms)
-                tell(sample)
-                if number >= 0:
-                    samples.append(sample)
-    report(samples, ways)
+        try:
+            for number in range(-_WARM_UP, calls):
+                for way in order.sample(ways, len(ways)):
+                    sample = await measure(way, number, stage.rooms)
+                    tell(sample)
+                    if number >= 0:
+                        samples.append(sample)
+        finally:
+            if samples:
+                report(samples, ways)
 
 
 def tell(sample: Sample) -> None:
@@ -115,6 +118,9 @@ def main(
     except local.LocalError as error:
         console.print(f"error: {error}", markup=False)
         sys.exit(1)
+    except KeyboardInterrupt:
+        console.print("interrupted")
+        sys.exit(130)
 
 
 if __name__ == "__main__":
