@@ -24,9 +24,9 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-# In seconds: twice what it takes to give a claimed pod its job. The caller waits for that, and it
-# shall not share the API server and the processors with the pod that comes next.
-_CALL_FIRST: Final = 0.05
+# In seconds: an agent is in its room by then as a rule. A caller waits for that, and it shall not
+# share the node's processors with the start of the next pod, which takes seconds of them.
+_CALL_FIRST: Final = 0.5
 
 # Counts in a VoiceAgent's status are for people: one write a second is enough, however many calls
 # come and go.

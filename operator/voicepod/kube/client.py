@@ -131,16 +131,18 @@ class Kube:
         query: list[tuple[str, str]] | None = None,
         content_type: str = "application/json",
     ) -> bytes:
-        request = await self._client.param_serialize(
+        # Without the body, which is plain JSON already: the client would look for models in it.
+        method, url, headers, _, form = await self._client.param_serialize(
             method,
             path,
             query_params=query,
             header_params={"Accept": "*/*", "Content-Type": content_type},
-            body=body,
             auth_settings=["BearerToken"],
         )
         try:
-            response = await self._client.call_api(*request, _request_timeout=_TIMEOUT)
+            response = await self._client.call_api(
+                method, url, headers, body, form, _request_timeout=_TIMEOUT
+            )
             data: bytes = await response.read()  # type: ignore[no-untyped-call]
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unavailable(f"the Kubernetes API is not reachable: {error!r}") from error

@@ -1,6 +1,5 @@
 """What LiveKit's rooms really hold, and the two things the operator does to them."""
 
-import asyncio
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -72,16 +71,15 @@ class Rooms:
 
     async def look(self, name: str) -> Room:
         """Return what a room holds now."""
+        rooms = await self._ask(self._rooms.list_rooms(ListRoomsRequest(names=[name])))
+        if not rooms.rooms:
+            return Room(name)
+        # Not by the room's own number of participants: LiveKit may count five seconds late.
         try:
-            rooms, participants = await self._ask(
-                asyncio.gather(
-                    self._rooms.list_rooms(ListRoomsRequest(names=[name])),
-                    self._rooms.list_participants(ListParticipantsRequest(room=name)),
-                )
+            participants = await self._ask(
+                self._rooms.list_participants(ListParticipantsRequest(room=name))
             )
         except _NotFoundError:
-            return Room(name)
-        if not rooms.rooms:
             return Room(name)
         present = [
             p for p in participants.participants if p.state != ParticipantInfo.State.DISCONNECTED

@@ -29,7 +29,7 @@ from voicepod.reconcile.actions import (
     LookAtRoom,
     OpenRoom,
 )
-from voicepod.reconcile.draft import Decision, Draft, Observed
+from voicepod.reconcile.draft import Decision, Draft, Observed, copied
 from voicepod.reconcile.loss import (
     all_losses,
     is_given_up,
@@ -79,7 +79,7 @@ _OUTSIDE: Final = frozenset(
 
 def decide(observed: Observed) -> Decision:
     """Return what should happen to a session next."""
-    draft = Draft(observed, observed.status.model_copy(deep=True))
+    draft = Draft(observed, copied(observed.status))
     draft.actions.extend(DeletePod(pod, at_once=True) for pod in observed.older)
     if draft.status.phase.finished:
         _tidy(draft)
@@ -313,8 +313,8 @@ def _look(draft: Draft) -> None:
         # Nobody has opened it yet.
         return
     urgent = any(isinstance(action, ClaimPod | Assign) for action in wanted)
-    if urgent and observed.room is None and observed.problem is None:
-        # A caller may be waiting: the room is looked at in the next round.
+    if (urgent or draft.passing) and observed.problem is None:
+        # A caller may be waiting for the agent: the room is looked at when that is on its way.
         return
     if (observed.room_stale or observed.room is None) and LookAtRoom() not in wanted:
         wanted.append(LookAtRoom())

@@ -52,8 +52,9 @@ def test_a_new_session_gets_a_pod_and_its_job_before_its_room_is_looked_at() -> 
     assert decide(fresh()).actions == (ClaimPod(1),)
     assert decide(fresh(pod=pod(ready=True))).actions == (Assign(),)
     told = call(PodState.RUNNING, assigned=0, dispatched=0)
-    dispatched = fresh(pod=pod(ready=True), call=told, call_seen=at(0))
-    assert decide(dispatched).actions == (LookAtRoom(),)
+    dispatched = partial(fresh, pod=pod(ready=True), call=told)
+    assert decide(dispatched(0.5, call_seen=at(0.5))).actions == ()
+    assert decide(dispatched(1, call_seen=at(1))).actions == (LookAtRoom(),)
 
 
 def test_a_room_is_looked_at_although_no_pod_can_be_started() -> None:
