@@ -25,7 +25,7 @@ from voicepod.kube.watch import watching
 from voicepod.livekit.rooms import Rooms, client_session
 from voicepod.observability import logs
 from voicepod.observability.requests import kube_requests, livekit_requests, pod_requests
-from voicepod.process import fill_again, fill_first, serving, settle_memory
+from voicepod.process import fill_again, fill_first, serving
 from voicepod.reconcile.actor import Actor
 from voicepod.reconcile.agents import AgentReconciler
 from voicepod.reconcile.claims import Claims
@@ -120,7 +120,6 @@ async def run() -> None:
                 group.create_task(events.run()),
                 group.create_task(fill_again(fill)),
             ]
-            settle_memory()
             ready.set()
             logger.info("the operator is ready")
             await stop.wait()

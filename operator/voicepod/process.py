@@ -1,7 +1,6 @@
 """What operator and gateway do alike as processes: serve HTTP, and keep their cache complete."""
 
 import asyncio
-import gc
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -24,10 +23,6 @@ _RETRY: Final = 2.0
 # everything does. Nothing urgent hangs on it.
 _RELIST: Final = 300.0
 
-# New objects between two looks for those that only refer to each other: the default of 700 has the
-# collector look every few requests.
-_YOUNG: Final = 10_000
-
 Fill = Callable[[], Awaitable[None]]
 """Lists everything; raises an exception of ``kube.errors``."""
 
@@ -42,17 +37,6 @@ async def serving(app: web.Application, port: int) -> AsyncIterator[None]:
         yield
     finally:
         await runner.cleanup()
-
-
-def settle_memory() -> None:
-    """Have the garbage collector pass over what stays: modules, classes, handlers.
-
-    They are some hundred thousand objects. To look through them again takes a tenth of a second, in
-    which no call goes on.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_YOUNG)
 
 
 async def fill_first(fill: Fill) -> None:

@@ -42,6 +42,8 @@ def test_the_first_argument_names_the_process(
         ran.append(process)
 
     monkeypatch.setattr(f"{module}.run", run)
+    monkeypatch.setattr(command, "_keep_what_is_loaded", lambda: None)
+    monkeypatch.setenv("VOICEPOD_OPERATOR_URL", "http://operator")
     monkeypatch.setattr(sys, "argv", ["voicepod", process])
 
     command.main()

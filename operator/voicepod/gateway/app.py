@@ -30,7 +30,7 @@ from voicepod.livekit import rooms
 from voicepod.livekit.rooms import Rooms
 from voicepod.observability import logs
 from voicepod.observability.requests import kube_requests, livekit_requests
-from voicepod.process import fill_again, fill_first, serving, settle_memory
+from voicepod.process import fill_again, fill_first, serving
 from voicepod.settings import GatewaySettings
 
 logger = logging.getLogger(__name__)
@@ -78,7 +78,6 @@ async def run(settings: GatewaySettings) -> None:
                     group.create_task(fill_again(fill)),
                     group.create_task(sweep.run()),
                 ]
-                settle_memory()
                 logger.info("the gateway is ready")
                 await stop.wait()
                 for task in tasks:
