@@ -9,6 +9,8 @@ from voicepod.settings import GatewaySettings
 
 pytestmark = pytest.mark.unit
 
+OPERATOR = "http://operator"
+
 
 @pytest.mark.parametrize(
     ("values", "complaint"),
@@ -26,8 +28,8 @@ pytestmark = pytest.mark.unit
 )
 def test_a_setting_of_tokens_that_is_wrong_is_named(values: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ValidationError, match=complaint):
-        GatewaySettings(**values)
+        GatewaySettings(operator_url=OPERATOR, **values)
 
 
 def test_nobody_may_have_a_token_unless_somebody_says_so() -> None:
-    assert GatewaySettings().token_auth == ""
+    assert GatewaySettings(operator_url=OPERATOR).token_auth == ""
