@@ -44,6 +44,7 @@ async def run() -> None:
     async with serving(settings, verifier, store, AGENT_PORT, OPERATOR_PORT) as supervisor:
         await stop.wait()
         await supervisor.end_and_wait("the pod is being stopped")
+        await supervisor.hand_over()
 
 
 @contextlib.asynccontextmanager

@@ -98,7 +98,7 @@ class _OperatorApi:
                 case Act.STATUS:
                     pass
                 case Act.CHECKPOINT:
-                    return Checkpoint(self._supervisor.pod.checkpoint).to_dict()
+                    return Checkpoint(self._supervisor.checkpoint()).to_dict()
         except MessageError as error:
             raise Refused(RefusalReason.MALFORMED, str(error)) from error
         return self._supervisor.pod.status().to_dict()

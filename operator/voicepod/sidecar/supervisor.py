@@ -70,6 +70,7 @@ class Supervisor:
         self._timer: asyncio.TimerHandle | None = None
         self._joined_hint: asyncio.TimerHandle | None = None
         self._leaving = asyncio.Event()
+        self._handed_over = asyncio.Event()
         self._session_over = False
         self._grace_over = 0.0
 
@@ -186,6 +187,23 @@ class Supervisor:
             except TimeoutError:
                 logger.warning("no other pod has taken the call over")
         await self.end_and_wait(reason)
+
+    def checkpoint(self) -> str | None:
+        """Return the conversation so far, for whoever goes on with it."""
+        self._handed_over.set()
+        return self.pod.checkpoint
+
+    async def hand_over(self) -> None:
+        """Wait a moment until the conversation of a lost agent was asked for.
+
+        The kubelet stops a sidecar as soon as it sees that its agent's container has ended.
+        """
+        if self.pod.state is PodState.LOST and self.pod.checkpoint is not None:
+            try:
+                async with asyncio.timeout(_HANDOVER):
+                    await self._handed_over.wait()
+            except TimeoutError:
+                logger.warning("nobody has asked for the conversation of the lost agent")
 
     def request_room_deletion(self) -> None:
         """The agent wants its room closed, which only the operator can do."""

@@ -6,24 +6,28 @@ import json
 import logging
 import os
 import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import MISSING, fields
 
 import aiohttp
 import pytest
 from livekit.protocol import agent
 
-from tests.unit.sidecar.fakes import Surroundings, surroundings
+from tests.unit.sidecar.fakes import HOST, POD_UID, Surroundings, surroundings, until
+from tests.unit.sidecar.test_runtime_api import keep
 from voicepod.assignment.signing import Signer, generate_key
-from voicepod.sidecar import app, logs
+from voicepod.sidecar import app, logs, supervisor
 from voicepod.sidecar.settings import Settings, SettingsError
 
 pytestmark = pytest.mark.unit
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_signal_ends_the_job_before_the_process(
-    number: signal.Signals, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@asynccontextmanager
+async def running(
+    monkeypatch: pytest.MonkeyPatch,
+) -> AsyncIterator[tuple[Surroundings, asyncio.Task[None]]]:
+    """A sidecar's process, in this one."""
     monkeypatch.setattr(logs, "configure", lambda: None)  # the test's own logging stays
     async with surroundings() as pod:
         for entry in fields(Settings):
@@ -33,6 +37,15 @@ async def test_a_signal_ends_the_job_before_the_process(
         monkeypatch.setattr(app, "OPERATOR_PORT", pod.operator_port)
         process = asyncio.create_task(app.run())
         await until_live(pod)
+        yield pod, process
+        await process
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_ends_the_job_before_the_process(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(monkeypatch) as (pod, process):
         worker = await pod.running()
 
         os.kill(os.getpid(), number)
@@ -41,6 +54,35 @@ async def test_a_signal_ends_the_job_before_the_process(
         await worker.report(agent.JobStatus.JS_SUCCESS)
         await process
         assert pod.operator.hints
+
+
+async def test_the_conversation_of_a_lost_agent_is_handed_over_before_the_process_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with running(monkeypatch) as (pod, process):
+        worker = await pod.running()
+        assert await keep(pod, "so far") == 204
+        hinted = len(pod.operator.hints)
+        await worker.socket.close()
+        await until(lambda: len(pod.operator.hints) > hinted)
+
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.sleep(0.05)
+        assert not process.done()
+        assert await pod.client.checkpoint(HOST, POD_UID) == "so far"
+
+
+async def test_a_conversation_that_nobody_asks_for_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(supervisor, "_HANDOVER", 0.01)
+    async with running(monkeypatch) as (pod, _):
+        worker = await pod.running()
+        assert await keep(pod, "so far") == 204
+        hinted = len(pod.operator.hints)
+        await worker.socket.close()
+        await until(lambda: len(pod.operator.hints) > hinted)
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 async def until_live(pod: Surroundings) -> None:

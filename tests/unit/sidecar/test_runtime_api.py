@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.sidecar.fakes import HOST, POD_UID, Rig, end_of, until
+from tests.unit.sidecar.fakes import HOST, POD_UID, Rig, Surroundings, end_of, until
 from voicepod.assignment.messages import Speech
 from voicepod.sidecar import supervisor
 
@@ -12,7 +12,7 @@ KEY = "Bearer agent-key"
 BEAT = '{"speech": {"state": "speaking", "turns": 3, "e2e_latency": 0.7}}'
 
 
-async def tell(pod: Rig, method: str, what: str, body: str | bytes, key: str = KEY) -> int:
+async def tell(pod: Surroundings, method: str, what: str, body: str | bytes, key: str = KEY) -> int:
     url = f"http://{HOST}:{pod.agent_port}/voicepod/{what}"
     headers = {"Authorization": key}
     async with pod.http.request(method, url, data=body, headers=headers) as response:
@@ -23,7 +23,7 @@ async def beat(pod: Rig, body: str | bytes = BEAT, key: str = KEY) -> int:
     return await tell(pod, "POST", "beat", body, key)
 
 
-async def keep(pod: Rig, body: str | bytes, key: str = KEY) -> int:
+async def keep(pod: Surroundings, body: str | bytes, key: str = KEY) -> int:
     return await tell(pod, "PUT", "checkpoint", body, key)
 
 
