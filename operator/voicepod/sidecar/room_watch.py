@@ -18,21 +18,32 @@ _SHORTEST: Final = 0.1
 _LONGEST_BEFORE_JOIN: Final = 1.0
 _GROWTH: Final = 1 / 20
 
+# Seconds that the job waits for a look at who has the agent's identity; LiveKit answers in
+# milliseconds, and a caller is waiting.
+_GLANCE: Final = 1.0
+
 # Seconds between two questions whether the agent has left: the pod is kept as much too long.
 _DEPARTURE: Final = 0.25
 
 
+async def present(room: Room, identity: str) -> frozenset[str]:
+    """Return the sids of who has an identity now; nobody's if LiveKit does not answer in time."""
+    try:
+        async with asyncio.timeout(_GLANCE):
+            return frozenset(each.sid for each in await _look(room, identity))
+    except TimeoutError:
+        return frozenset()
+
+
 async def watch_arrival(
-    room: Room, identity: str, replaces: bool, seen: Callable[[float, bool], None]
+    room: Room, identity: str, before: frozenset[str], seen: Callable[[float, bool], None]
 ) -> None:
     """Call ``seen`` with the Unix time of the join, and whether audio is there, until it is.
 
-    An agent that ``replaces`` another one joins under the same identity. Whoever has it when the
-    watch begins is the one before, whom LiveKit has not missed yet.
+    Those who were there ``before``, by their sids, are agents that it replaces.
     """
     loop = asyncio.get_running_loop()
     started, joined = loop.time(), False
-    before = {each.sid for each in await _look(room, identity)} if replaces else set()
     while True:
         for participant in await _look(room, identity):
             if participant.sid in before:

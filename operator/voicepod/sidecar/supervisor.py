@@ -19,7 +19,7 @@ from voicepod.sidecar.hints import Hints
 from voicepod.sidecar.offer import Declined, build_job, offer
 from voicepod.sidecar.protocol import agent
 from voicepod.sidecar.room import Room
-from voicepod.sidecar.room_watch import watch_arrival, watch_departure
+from voicepod.sidecar.room_watch import present, watch_arrival, watch_departure
 from voicepod.sidecar.state import Pod, Refused
 from voicepod.sidecar.store import Store
 from voicepod.sidecar.worker import AgentGone, Worker
@@ -141,11 +141,15 @@ class Supervisor:
         assert assignment
         assert self._job
         assert self._worker
+        worker = self._worker
         self.room = Room(self._http, assignment.livekit_url, assignment.room, tokens.room_token)
-        replaces = assignment.generation > 1
-        self._start_watch(watch_arrival(self.room, identity, replaces, self._seen))
+        # A replacement joins under the identity of the one before. Whoever has it before the new
+        # agent can join is the old one, whom LiveKit may not have missed yet.
+        before = await present(self.room, identity) if assignment.generation > 1 else frozenset()
+        if self.pod.state is PodState.RUNNING:
+            self._start_watch(watch_arrival(self.room, identity, before, self._seen))
         try:
-            await self._worker.assign(self._job, assignment.livekit_url, tokens.join_token)
+            await worker.assign(self._job, assignment.livekit_url, tokens.join_token)
         except AgentGone:
             self._step(self.pod.disconnect)
             raise self.pod.why_over() from None

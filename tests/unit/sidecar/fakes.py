@@ -97,11 +97,14 @@ class FakeLiveKit:
         """Method, Authorization, body; those of the sidecar's own watch are not among them."""
         self.looks = 0
         self.broken = False
+        self.slow = 0.0
+        """Seconds that each answer takes."""
         self.failures = 0
         self.url = ""
 
     async def answer(self, request: web.Request) -> web.Response:
         method, body = request.match_info["method"], await request.read()
+        await asyncio.sleep(self.slow)
         if self.broken:
             self.failures += 1
             return web.json_response({"code": "internal", "msg": "broken"}, status=500)

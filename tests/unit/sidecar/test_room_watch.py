@@ -6,7 +6,7 @@ import pytest
 from livekit.protocol import models
 
 from tests.unit.sidecar.fakes import Rig, until
-from voicepod.sidecar import supervisor
+from voicepod.sidecar import room_watch, supervisor
 
 pytestmark = pytest.mark.unit
 
@@ -72,6 +72,29 @@ async def test_the_agent_that_is_replaced_is_not_taken_for_the_new_one(pod: Rig)
     await until(lambda: pod.livekit.looks >= 3)
     assert not pod.supervisor.pod.has_joined
     pod.livekit.join(AUDIO, sid="PA_new")
+    await until(lambda: pod.supervisor.pod.has_joined)
+
+
+async def test_a_replacement_that_is_there_at_the_first_look_is_seen(pod: Rig) -> None:
+    pod.livekit.join(AUDIO, sid="PA_dead")
+    worker = await pod.accepted(generation=2)
+    await pod.dispatch(generation=2)
+    # It cannot join before it has its token, and may have joined before anybody looks again.
+    pod.livekit.join(AUDIO, sid="PA_new")
+    await worker.receive("assignment")
+    await until(lambda: pod.supervisor.pod.has_joined)
+
+
+async def test_a_livekit_that_does_not_answer_keeps_no_replacement_waiting(
+    pod: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room_watch, "_GLANCE", 0.01)
+    pod.livekit.slow = 0.2
+    worker = await pod.accepted(generation=2)
+    await pod.dispatch(generation=2)
+    await worker.receive("assignment")
+    pod.livekit.slow = 0.0
+    pod.livekit.join(AUDIO)
     await until(lambda: pod.supervisor.pod.has_joined)
 
 
