@@ -17,6 +17,11 @@ class FakeLiveKit:
         """By URL: what every request to it raises."""
         self.asked: list[str] = []
 
+    def join(self, name: str, identity: str) -> None:
+        """Have an agent join a room, if it is there."""
+        if room := self.rooms.get(name):
+            self.rooms[name] = replace(room, others=room.others | {identity})
+
     def __call__(self, credentials: Credentials) -> Rooms:
         """Return the rooms of a project, as ``Rooms`` does."""
         return _FakeRooms(self, credentials)

@@ -51,8 +51,14 @@ class FakeSidecar:
 class FakePods(PodClient):
     """Behaves like ``PodClient`` towards sidecars that do as they are told."""
 
-    def __init__(self, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        now: Callable[[], datetime],
+        join: Callable[[str, str], None] = lambda room, identity: None,
+    ) -> None:
+        """``join`` is called with the room and the identity of each agent that joins."""
         self._now = now
+        self._join = join
         self._sidecars: dict[str, FakeSidecar] = {}
         self.asked: list[Act] = []
         self.fault: Callable[[Act], PodError | None] = lambda act: None
@@ -75,6 +81,8 @@ class FakePods(PodClient):
         sidecar.tokens = tokens
         joined = ("joined", "first_audio") if sidecar.joins else ()
         sidecar.happens(self._now(), PodState.RUNNING, "dispatched", *joined)
+        if sidecar.joins and sidecar.assignment and sidecar.status.job:
+            self._join(sidecar.assignment.room.name, sidecar.status.job.identity)
         return sidecar.status
 
     async def end(self, address: str, pod_uid: str, reason: str) -> PodStatus:

@@ -48,7 +48,7 @@ class Stage:
     def __init__(self) -> None:
         self.kube = FakeKube(clock)
         self.livekit = FakeLiveKit()
-        self.pods = FakePods(clock)
+        self.pods = FakePods(clock, self.livekit.join)
         self.events = NotedEvents(self.kube)
         self.start_operator()
 
@@ -116,7 +116,8 @@ class Stage:
 
     def callers(self, *identities: str) -> None:
         """Have these callers in the room."""
-        self.livekit.rooms[ROOM] = Room(ROOM, SID, frozenset(identities))
+        agents = self.livekit.rooms.get(ROOM, Room(ROOM)).others
+        self.livekit.rooms[ROOM] = Room(ROOM, SID, frozenset(identities), agents)
 
     def touch(self, event: str, name: str = "call") -> None:
         """Say that the room has changed, as the gateway does."""

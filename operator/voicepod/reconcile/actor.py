@@ -277,6 +277,10 @@ class Actor:
             record.room_stale = True
             raise
         record.room_seen = seen
+        status, there = record.status, record.room.others
+        # One that is on its way has this generation's join before it.
+        missed = status.joined == status.generation and status.identity not in there
+        record.agent_missed = (record.agent_missed or seen) if missed else None
 
     async def _close_room(self, record: Record) -> None:
         """Close the room if it is still this session's: a later one may have its name by now."""

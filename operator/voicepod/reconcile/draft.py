@@ -39,6 +39,8 @@ class Observed:
     """When the room was looked at."""
     room_stale: bool = False
     """LiveKit said that the room has changed since."""
+    agent_missed: datetime | None = None
+    """Since when the agent, which had joined, was not in the room at each look at it."""
     last_words: str = ""
     """The end of the agent's log, when its job was over before it joined."""
     problem: Problem | None = None

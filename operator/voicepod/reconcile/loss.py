@@ -13,13 +13,16 @@ from typing import Final
 
 from voicepod.api.conditions import ConditionType, Reason
 from voicepod.api.session import Loss, Phase
-from voicepod.reconcile.actions import DeletePod, EvictAgent, KeepCheckpoint
+from voicepod.reconcile.actions import DeletePod, EvictAgent, KeepCheckpoint, LookAtRoom
 from voicepod.reconcile.draft import Draft, Observed
 from voicepod.reconcile.objects import Problem
 
 # An agent that has its token is in the room within a second, or some on a starved machine. One that
 # is not there after this is not on its way.
 _JOIN_PATIENCE: Final = timedelta(seconds=15)
+
+# A client that lost its connection is back in its room within a few seconds, if it ever is.
+_RETURN_PATIENCE: Final = timedelta(seconds=5)
 
 # The first replacement comes at once: a caller is waiting. What fails again and again is not the
 # pod's fault, and needs its time.
@@ -31,7 +34,7 @@ def why_lost(draft: Draft) -> Problem | None:
     observed = draft.observed
     if observed.knows_livekit and (observed.room_stale or observed.room is None):
         return None
-    return _of_pod(draft) or _of_job(observed) or _of_join(draft)
+    return _of_pod(draft) or _of_job(observed) or _of_join(draft) or _of_room(draft)
 
 
 def _of_pod(draft: Draft) -> Problem | None:
@@ -74,6 +77,19 @@ def _of_join(draft: Draft) -> Problem | None:
         Reason.AGENT_NOT_JOINED,
         f"the agent has the job and is not in the room; see the log of {pod.key[1]}",
     )
+
+
+def _of_room(draft: Draft) -> Problem | None:
+    """What nobody told of: not every SDK reports a job's end, and hints may get lost."""
+    observed, missed = draft.observed, draft.observed.agent_missed
+    if missed is None or not (draft.in_room and observed.room and observed.room.callers):
+        return None
+    if not draft.over(missed, _RETURN_PATIENCE):
+        return None
+    if observed.room_seen and observed.room_seen >= missed + _RETURN_PATIENCE:
+        return Problem(Reason.AGENT_LOST, "the agent has left the room, and its caller is there")
+    draft.actions.append(LookAtRoom())
+    return None
 
 
 def is_given_up(draft: Draft) -> bool:

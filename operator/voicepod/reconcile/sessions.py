@@ -141,6 +141,7 @@ class SessionReconciler:
             room=record.room,
             room_seen=record.room_seen,
             room_stale=record.room_stale,
+            agent_missed=record.agent_missed,
             last_words=record.last_words,
             problem=problem,
             room_holder=holder.key[1] if holder else "",

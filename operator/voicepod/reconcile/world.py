@@ -29,6 +29,8 @@ class Record:
     room: Room | None = None
     room_seen: datetime | None = None
     room_stale: bool = False
+    agent_missed: datetime | None = None
+    """Since when the agent, which had joined, was not in the room at each look at it."""
     call: PodStatus | None = None
     call_pod: str = ""
     """Uid of the pod that ``call`` speaks of."""

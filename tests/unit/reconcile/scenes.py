@@ -103,8 +103,8 @@ def running(**more: Any) -> PodStatus:
     return call(more.pop("state", PodState.RUNNING), **moments, **more)
 
 
-def room(*callers: str, sid: str = SID) -> Room:
-    return Room("a room", sid, frozenset(callers), frozenset({"agent-AJ_1"}))
+def room(*callers: str, sid: str = SID, agent: bool = True) -> Room:
+    return Room("a room", sid, frozenset(callers), frozenset({"agent-AJ_1"} if agent else ()))
 
 
 CLOSED: Final = Room("a room")

@@ -1,16 +1,24 @@
 """A call whose agent is lost: who takes it over, how often, and what is kept of it."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 
-from tests.unit.reconcile.scenes import at, call, in_call, pod, running, starting
+from tests.unit.reconcile.scenes import at, call, in_call, pod, room, running, starting
 from voicepod.api.conditions import ConditionType, Reason, condition
 from voicepod.api.lifecycle import Lifecycle
 from voicepod.api.session import Phase, VoiceSessionStatus
 from voicepod.assignment.messages import PodState
-from voicepod.reconcile.actions import Assign, ClaimPod, DeletePod, EvictAgent, KeepCheckpoint
+from voicepod.reconcile.actions import (
+    Assign,
+    ClaimPod,
+    DeletePod,
+    EvictAgent,
+    KeepCheckpoint,
+    LookAtRoom,
+)
 from voicepod.reconcile.decide import decide
 from voicepod.reconcile.draft import Observed
 from voicepod.reconcile.objects import Pod, Problem
@@ -66,6 +74,23 @@ def test_a_pod_that_is_stopped_in_mid_call_hands_it_over_while_its_agent_is_stil
         KeepCheckpoint(there),
         DeletePod(there, at_once=True),
     )
+
+
+def test_an_agent_that_is_not_in_its_room_any_more_is_lost_unless_it_comes_back_soon() -> None:
+    missed = partial(in_call, room=room("caller", agent=False), agent_missed=at(20))
+    soon = decide(missed(21, room_seen=at(20)))
+    assert (soon.status.lost, soon.actions, soon.wake) == ([], (), at(25))
+
+    assert decide(missed(25, room_seen=at(20))).actions == (LookAtRoom(),)
+
+    (loss,) = decide(missed(26, room_seen=at(26))).status.lost
+    assert (loss.reason, loss.generation) == (Reason.AGENT_LOST, 1)
+
+
+def test_an_agent_that_left_with_its_caller_is_not_missed() -> None:
+    nobody = in_call(30, room=room(agent=False), agent_missed=at(20), room_seen=at(30))
+
+    assert decide(nobody).status.lost == []
 
 
 def test_the_ledger_keeps_the_times_of_the_calls_start() -> None:

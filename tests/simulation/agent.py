@@ -1,0 +1,192 @@
+"""The user's agent in a pod: an SDK's worker that takes one job, joins, talks and leaves."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+import jwt
+from livekit.protocol import agent
+
+from tests.simulation.chance import Chance
+from tests.simulation.livekit import Participant
+from tests.simulation.scene import Scene
+from tests.simulation.weather import CALM, Weather
+from voicepod.sidecar.supervisor import Supervisor
+from voicepod.sidecar.worker import Worker
+
+
+@dataclass(frozen=True, slots=True)
+class Temper:
+    """What an agent is like. Its faults are gone when the weather is calm."""
+
+    refuses: bool
+    never_joins: bool
+    deaf: bool
+    """It does not end its job when it is told to."""
+    closes_room: bool
+    leaves_with_caller: bool
+    reports: bool
+    """LiveKit's SDK for Python tells how its job is doing; that for Node does not."""
+    crashes_after: float | None
+    """Seconds from its join."""
+
+    @classmethod
+    def drawn(cls, chance: Chance, weather: Weather) -> "Temper":
+        """Return the temper of one agent."""
+        return cls(
+            refuses=chance.happens(weather.agent_refuses),
+            never_joins=chance.happens(weather.agent_never_joins),
+            deaf=chance.happens(weather.agent_deaf),
+            closes_room=chance.happens(weather.agent_closes_room),
+            leaves_with_caller=chance.happens(0.5),
+            reports=chance.happens(0.8),
+            crashes_after=(
+                chance.between(0, 20) if chance.happens(weather.agent_crashes) else None
+            ),
+        )
+
+
+class Agent:
+    """One agent, connected to the sidecar of its pod."""
+
+    def __init__(
+        self,
+        supervisor: Supervisor,
+        scene: Scene,
+        temper: Temper,
+        chance: Chance,
+        crash: Callable[[], None],
+    ) -> None:
+        """``crash`` is called when its process dies by itself."""
+        self._supervisor = supervisor
+        self._scene = scene
+        self._temper = temper
+        self._chance = chance
+        self._crash = crash
+        self._alive = True
+        self._worker: Worker | None = None
+        self._job = ""
+        self._in_room: Participant | None = None
+        self._ended = False
+        self._with_caller = False
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def in_call(self) -> bool:
+        """Whether it is in a room with somebody to talk to."""
+        return bool(self._in_room and self._in_room.room.callers)
+
+    async def register(self) -> None:
+        """Connect to the sidecar."""
+        if self._supervisor.why_no_agent() is None:
+            registration = agent.RegisterWorkerRequest(agent_name="desk", version="1.8.9")
+            self._worker = Worker(_Socket(self), registration)  # type: ignore[arg-type]
+            await self._supervisor.registered(self._worker)
+
+    def die(self) -> None:
+        """Have its process killed."""
+        self._alive = False
+        for task in self._tasks:
+            task.cancel()
+        if self._in_room:
+            self._scene.livekit.vanish(self._in_room)
+            self._in_room = None
+        if self._worker:
+            self._worker.withdraw()
+            self._supervisor.gone(self._worker)
+
+    def receive(self, message: agent.ServerMessage) -> None:
+        """Take a message of the worker protocol. Raises ConnectionResetError."""
+        if not self._alive:
+            raise ConnectionResetError
+        match message.WhichOneof("message"):
+            case "availability":
+                self._start(self._answer(message.availability.job.id))
+            case "assignment":
+                self._job = message.assignment.job.id
+                self._start(self._join(message.assignment.token))
+            case "termination" if not self._is(self._temper.deaf):
+                self._start(self._say_goodbye())
+
+    def _is(self, fault: bool) -> bool:
+        return fault and self._scene.weather is not CALM
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks.append(asyncio.create_task(work))
+
+    async def _answer(self, job: str) -> None:
+        await asyncio.sleep(self._chance.between(0.001, 0.05))
+        assert self._worker
+        self._worker.take(
+            agent.AvailabilityResponse(
+                job_id=job,
+                available=not self._is(self._temper.refuses),
+                participant_identity=f"agent-{job}",
+            )
+        )
+
+    async def _join(self, token: str) -> None:
+        await self._report(agent.JobStatus.JS_RUNNING)
+        await asyncio.sleep(self._chance.between(0.05, 1.5))
+        if self._is(self._temper.never_joins) or self._ended:
+            return
+        claims = jwt.decode(token, options={"verify_signature": False})
+        self._in_room = self._scene.livekit.join(
+            claims["video"]["room"], claims["sub"], True, self._put_out, self._look_around
+        )
+        self._in_room.speaks = True
+        self._look_around()
+        if self._temper.closes_room:
+            await asyncio.sleep(self._chance.between(2, 20))
+            if self._is(self._temper.closes_room):
+                self._supervisor.request_room_deletion()
+        if self._temper.crashes_after is not None:
+            await asyncio.sleep(self._temper.crashes_after)
+            self._crash()
+
+    def _look_around(self) -> None:
+        if self._in_room is None or not self._temper.leaves_with_caller:
+            return
+        callers = bool(self._in_room.room.callers)
+        if self._with_caller and not callers:
+            self._start(self._follow())
+        self._with_caller = callers
+
+    async def _follow(self) -> None:
+        await asyncio.sleep(self._chance.between(0.02, 0.5))
+        if not self._ended and self._in_room and not self._in_room.room.callers:
+            await self._end_job()
+
+    async def _say_goodbye(self) -> None:
+        await asyncio.sleep(self._chance.between(0.01, 3))
+        await self._end_job()
+
+    def _put_out(self, _: str) -> None:
+        self._in_room = None
+        self._start(self._end_job())
+
+    async def _end_job(self) -> None:
+        if not self._ended:
+            self._ended = True
+            if self._in_room:
+                self._scene.livekit.leave(self._in_room)
+                self._in_room = None
+            await self._report(agent.JobStatus.JS_SUCCESS)
+
+    async def _report(self, status: agent.JobStatus) -> None:
+        if self._temper.reports:
+            await self._supervisor.reported(agent.UpdateJobStatus(job_id=self._job, status=status))
+
+
+class _Socket:
+    """The websocket to the agent, from the sidecar's side."""
+
+    def __init__(self, agent_: Agent) -> None:
+        self._agent = agent_
+
+    async def send_bytes(self, message: bytes) -> None:
+        self._agent.receive(agent.ServerMessage.FromString(message))
+
+    async def close(self) -> None:
+        return None

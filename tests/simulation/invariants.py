@@ -1,0 +1,151 @@
+"""What must be so, whatever happens: some of it always, some of it once all has calmed down."""
+
+from collections.abc import Callable
+
+from tests.simulation.cluster import Cluster
+from tests.simulation.livekit import OpenRoom, Participant
+from tests.simulation.people import Platform
+from tests.simulation.scene import Scene
+from voicepod.api.names import ANNOTATION_GENERATION, LABEL_SESSION
+from voicepod.kube.client import PODS, VOICE_SESSIONS, Object
+
+
+class Always:
+    """Looks at each change of a room and of a pod, and says what must not be."""
+
+    def __init__(
+        self, scene: Scene, cluster: Cluster, platform: Platform, broken: Callable[[str], None]
+    ) -> None:
+        self._scene, self._cluster, self._platform = scene, cluster, platform
+        self._broken = broken
+        self._owners: dict[str, str] = {}
+        self._going: set[str] = set()
+        self.excused: set[str] = set()
+        """Sids of rooms whose session has failed, and says so, or was sent away by somebody."""
+        scene.livekit.tellers.append(self._room_changed)
+        scene.store.watch(PODS, self._pod_changed)
+        scene.store.watch(VOICE_SESSIONS, self._session_changed)
+
+    def _room_changed(self, _: str, room: OpenRoom, __: Participant | None) -> None:
+        if len(room.live_agents) > 1:
+            ours = {identity_of(one) for one in self._sessions() if self._is_of(one, room)}
+            names = [one.identity for one in room.live_agents if one.identity in ours]
+            if len(names) > 1:
+                self._broken(f"two live agents are in {room.name} {room.sid}: {', '.join(names)}")
+
+    def _is_of(self, session: Object, room: OpenRoom) -> bool:
+        return goes_on(session) and sid_of(session) == room.sid
+
+    def _sessions(self) -> list[Object]:
+        return self._scene.store.kept(VOICE_SESSIONS)
+
+    def _session_changed(self, type_: str, item: Object) -> None:
+        if item["spec"].get("end"):
+            self.excused.add(sid_of(item))
+
+    def _pod_changed(self, type_: str, item: Object) -> None:
+        metadata = item["metadata"]
+        uid, name = metadata["uid"], metadata["name"]
+        session = session_of(item)
+        if session:
+            if (earlier := self._owners.setdefault(uid, session)) != session:
+                self._broken(f"pod {name} is of session {earlier}, and then of {session}")
+            self._count_pods(session, metadata["annotations"][ANNOTATION_GENERATION])
+        elif type_ == "ADDED":
+            idle = [pod for pod in self._scene.store.kept(PODS) if not session_of(pod)]
+            if len(idle) > self._platform.most:
+                self._broken(f"{len(idle)} pods are in a pool of {self._platform.most} at most")
+        if "deletionTimestamp" in metadata and uid not in self._going:
+            self._going.add(uid)
+            self._judge_deletion(item, session)
+
+    def _count_pods(self, session: str, generation: str) -> None:
+        """Count those of one generation: a lost agent's pod may go after its call was taken over."""
+        pods = [
+            pod["metadata"]["name"]
+            for pod in self._scene.store.kept(PODS)
+            if session_of(pod) == session
+            and pod["metadata"]["annotations"][ANNOTATION_GENERATION] == generation
+            and is_live(pod)
+        ]
+        if len(pods) > 1:
+            self._broken(f"session {session} has two live pods: {', '.join(pods)}")
+
+    def _judge_deletion(self, item: Object, session: str) -> None:
+        name = item["metadata"]["name"]
+        for one in self._sessions():
+            is_live_call = one["metadata"]["uid"] == session and goes_on(one)
+            if is_live_call and self._cluster.in_call(item["metadata"]["uid"]):
+                self._broken(f"pod {name} is deleted, and its call goes on")
+
+
+def session_of(pod: Object) -> str:
+    """Return the uid of the session that a pod belongs to; empty for one that waits."""
+    metadata = pod["metadata"]
+    is_claimed = LABEL_SESSION in metadata["labels"]
+    return str(metadata["ownerReferences"][0]["uid"]) if is_claimed else ""
+
+
+def identity_of(session: Object) -> str:
+    """Return the identity under which a session's agent is in its room."""
+    return f"agent-AJ_{session['metadata']['uid'].replace('-', '')[:16]}"
+
+
+def is_live(pod: Object) -> bool:
+    """Whether a pod can have a call."""
+    going = "deletionTimestamp" in pod["metadata"]
+    return not going and pod.get("status", {}).get("phase") != "Failed"
+
+
+def goes_on(session: Object) -> bool:
+    """Whether nobody has decided yet that a session is over."""
+    status, spec = session.get("status", {}), session["spec"]
+    return "endReason" not in status and not spec.get("end")
+
+
+def unanswered(scene: Scene, excused: set[str]) -> list[str]:
+    """Return what is wrong with the rooms that have callers, and the sessions that have none."""
+    wrong = []
+    sessions = scene.store.kept(VOICE_SESSIONS)
+    for room in scene.livekit.rooms.values():
+        if not room.callers or room.sid in excused:
+            continue
+        of_room = [one for one in sessions if sid_of(one) == room.sid]
+        if len(room.live_agents) != 1:
+            wrong.append(f"{len(room.live_agents)} agents are with the caller in {room.sid}")
+        active = [one for one in of_room if one.get("status", {}).get("phase") == "Active"]
+        if len(active) != 1:
+            wrong.append(f"{len(active)} active sessions has the caller in {room.sid}")
+    open_ = {room.sid for room in scene.livekit.rooms.values()}
+    for one in sessions:
+        if goes_on(one) and sid_of(one) not in open_:
+            wrong.append(f"session {one['metadata']['name']} goes on, and its room is closed")
+    return wrong
+
+
+def left_over(scene: Scene, platform: Platform) -> list[str]:
+    """Return what is there when nobody has called for a while."""
+    wrong = [f"room {name} is open" for name in scene.livekit.rooms]
+    wrong += [f"session {one['metadata']['name']}" for one in scene.store.kept(VOICE_SESSIONS)]
+    pods = scene.store.kept(PODS)
+    wrong += [f"pod {one['metadata']['name']} of a session" for one in pods if session_of(one)]
+    waiting = [one for one in pods if not session_of(one)]
+    wrong += [f"pod {one['metadata']['name']} is not ready" for one in waiting if not ready(one)]
+    least = platform.spec["pool"]["min"]
+    if not least <= len(waiting) <= platform.most:
+        wrong.append(f"{len(waiting)} pods wait, and not {least} to {platform.most}")
+    return wrong
+
+
+def sid_of(session: Object) -> str:
+    """Return the sid of a session's room."""
+    return str(session["spec"].get("roomSid") or session.get("status", {}).get("roomSid", ""))
+
+
+def ready(pod: Object) -> bool:
+    """Whether a pod is as it should be."""
+    conditions = pod.get("status", {}).get("conditions", [])
+    return (
+        is_live(pod)
+        and {"Ready": "True"}.items() <= {one["type"]: one["status"] for one in conditions}.items()
+    )

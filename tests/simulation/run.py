@@ -1,0 +1,153 @@
+"""One run: a storm, a calm after it, and everybody going home."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from typing import Any, Final
+
+from tests.simulation import weather
+from tests.simulation.cluster import Cluster
+from tests.simulation.gateways import Gateway
+from tests.simulation.invariants import Always, left_over, unanswered
+from tests.simulation.operators import Operators
+from tests.simulation.people import Callers, Platform, everybody_leaves
+from tests.simulation.scene import Scene
+from tests.simulation.trace import Trace
+from tests.simulation.webhooks import Webhooks
+from tests.support.hours import Hours, now
+
+# In seconds: how long things go wrong.
+_STORM: Final = (20.0, 80.0)
+
+# In seconds, until all is well again without a fault: watches that stalled, a list of everything
+# each five minutes, a session's startDeadline, and the queue's longest backoff.
+_CALM: Final = 75.0 + 300.0 + 40.0 + 30.0
+
+# In seconds, until nothing is left: LiveKit's own time-outs, the graces, and ttlAfterFinished.
+_HOME: Final = 21.0 + 20.0 + 15.0 + 60.0 + 60.0
+
+# In seconds: how long a caller waits who comes when all is well.
+_WELCOME: Final = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of a run."""
+
+    seed: int
+    broken: str
+    """What must not be; empty if all was well."""
+    trace: list[str]
+
+
+def run(seed: int, traced: bool = False) -> Result:
+    """Run a seed to its end, or to what must not be."""
+    # What our own code draws, which is not about who does what: the jitter of its backoff.
+    random.seed(seed)
+    with asyncio.Runner(loop_factory=Hours) as runner:
+        return runner.run(_Run(seed, traced).run())
+
+
+class _Run:
+    def __init__(self, seed: int, traced: bool) -> None:
+        self._seed = seed
+        self._trace = Trace(now, traced)
+        self._broken: asyncio.Future[str]
+
+    async def run(self) -> Result:
+        self._broken = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().set_exception_handler(self._raised)
+        log = logging.getLogger("voicepod")
+        handler = _Log(self._trace, self._break)
+        level, propagates = log.level, log.propagate
+        log.setLevel(logging.WARNING if self._trace.wanted else logging.ERROR)
+        log.propagate = False
+        log.addHandler(handler)
+        try:
+            broken = await self._first_of(self._play())
+        finally:
+            log.removeHandler(handler)
+            log.setLevel(level)
+            log.propagate = propagates
+        self._trace.say("invariants", broken or "all was well")
+        return Result(self._seed, broken, self._trace.lines)
+
+    async def _first_of(self, play: Coroutine[Any, Any, None]) -> str:
+        story = asyncio.create_task(play)
+        await asyncio.wait([story, self._broken], return_when=asyncio.FIRST_COMPLETED)
+        if not self._broken.done():
+            await story
+            return ""
+        story.cancel()
+        return self._broken.result()
+
+    def _break(self, sentence: str) -> None:
+        if not self._broken.done():
+            self._broken.set_result(sentence)
+
+    def _raised(self, _: object, context: dict[str, Any]) -> None:
+        if error := context.get("exception"):
+            self._break(f"raised and not caught: {error!r}")
+
+    async def _play(self) -> None:
+        chance = (scene := Scene(self._seed, self._trace)).chance("run")
+        scene.weather = weather.drawn(chance)
+        self._trace.say("weather", "is", scene.weather)
+        platform = Platform(scene)
+        cluster = Cluster(scene)
+        always = Always(scene, cluster, platform, self._break)
+        gateways = [Gateway(scene, number) for number in (1, 2)]
+        Webhooks(scene, gateways, can_be_lost=True)
+        callers = [Callers(scene, f"call-{number}") for number in range(chance.count(1, 4))]
+        operators = Operators(scene, cluster)
+        kept = [self._keep(one.run()) for one in (operators, *gateways)]
+        storm = [self._keep(one.call_now_and_then()) for one in callers]
+        storm.append(self._keep(platform.meddle()))
+        await asyncio.sleep(chance.between(*_STORM))
+        for task in storm:
+            task.cancel()
+
+        self._trace.say("weather", "is calm")
+        scene.weather = weather.CALM
+        await asyncio.sleep(_CALM)
+        late = Callers(scene, "late")
+        late.join("bob")
+        await asyncio.sleep(_WELCOME)
+        self._judge(unanswered(scene, always.excused))
+        if not scene.livekit.rooms["late"].live_agents:
+            self._break("who came when all was well has no agent")
+
+        self._trace.say("weather", "everybody goes home")
+        everybody_leaves(scene, chance)
+        await asyncio.sleep(_HOME)
+        self._judge(left_over(scene, platform))
+        for task in kept:
+            task.cancel()
+
+    def _keep(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()):
+            self._break(f"a process failed: {error!r}")
+
+    def _judge(self, wrong: list[str]) -> None:
+        if wrong:
+            self._break("; ".join(wrong))
+
+
+class _Log(logging.Handler):
+    """Puts what our code logs into the trace, and takes what it cannot deal with for a bug."""
+
+    def __init__(self, trace: Trace, broken: Any) -> None:
+        super().__init__()
+        self._trace, self._broken = trace, broken
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._trace.say("log", record.getMessage())
+        if record.exc_info:
+            self._broken(f"{record.getMessage()}: {record.exc_info[1]!r}")
