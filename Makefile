@@ -31,12 +31,17 @@ test: $(VENV)/.installed ## All tests; the cluster they need is brought up first
 	@$(BIN)/python -m local up
 	@$(BIN)/python -m local images
 	@$(BIN)/pytest -m unit
+	@$(BIN)/pytest -m simulation
 	@$(BIN)/pytest -m cluster
 	@$(BIN)/pytest -m scale
 
 .PHONY: test-unit
 test-unit: $(VENV)/.installed ## The tests that need no cluster (but espeak-ng and helm)
 	@$(BIN)/pytest -m unit
+
+.PHONY: sim
+sim: $(VENV)/.installed ## Operator and gateways among faults of every kind (SEEDS=1000; SEED=17: its trace)
+	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),1000))
 
 .PHONY: bench-join
 bench-join: $(VENV)/.installed ## Time to the agent's audio, by every way to it (N=40 calls each)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import jwt
 from livekit.protocol import agent
@@ -12,8 +12,15 @@ from tests.simulation.chance import Chance
 from tests.simulation.livekit import Participant
 from tests.simulation.scene import Scene
 from tests.simulation.weather import CALM, Weather
+from voicepod.assignment.messages import Speech
+from voicepod.sidecar.health import Beat
 from voicepod.sidecar.supervisor import Supervisor
 from voicepod.sidecar.worker import Worker
+
+# In seconds, from its token until it is in the room: one that is late comes when it has been given
+# up, or nearly so.
+_SOON: Final = (0.05, 1.5)
+_LATE: Final = (10.0, 30.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +29,7 @@ class Temper:
 
     refuses: bool
     never_joins: bool
+    joins_late: bool
     deaf: bool
     """It does not end its job when it is told to."""
     closes_room: bool
@@ -30,6 +38,8 @@ class Temper:
     """LiveKit's SDK for Python tells how its job is doing; that for Node does not."""
     crashes_after: float | None
     """Seconds from its join."""
+    hangs_after: float | None
+    """Seconds from its join; such an agent has the runtime, whose beats end then."""
 
     @classmethod
     def drawn(cls, chance: Chance, weather: Weather) -> "Temper":
@@ -37,14 +47,18 @@ class Temper:
         return cls(
             refuses=chance.happens(weather.agent_refuses),
             never_joins=chance.happens(weather.agent_never_joins),
+            joins_late=chance.happens(weather.agent_joins_late),
             deaf=chance.happens(weather.agent_deaf),
             closes_room=chance.happens(weather.agent_closes_room),
             leaves_with_caller=chance.happens(0.5),
             reports=chance.happens(0.8),
-            crashes_after=(
-                chance.between(0, 20) if chance.happens(weather.agent_crashes) else None
-            ),
+            crashes_after=_moment(chance, weather.agent_crashes),
+            hangs_after=_moment(chance, weather.agent_hangs),
         )
+
+
+def _moment(chance: Chance, probability: float) -> float | None:
+    return chance.between(0, 20) if chance.happens(probability) else None
 
 
 class Agent:
@@ -65,6 +79,7 @@ class Agent:
         self._chance = chance
         self._crash = crash
         self._alive = True
+        self._hung = False
         self._worker: Worker | None = None
         self._job = ""
         self._in_room: Participant | None = None
@@ -73,9 +88,9 @@ class Agent:
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
-    def in_call(self) -> bool:
-        """Whether it is in a room with somebody to talk to."""
-        return bool(self._in_room and self._in_room.room.callers)
+    def call(self) -> str:
+        """The sid of the room where it has somebody to talk to; empty if it has nobody."""
+        return self._in_room.room.sid if self._in_room and self._in_room.room.callers else ""
 
     async def register(self) -> None:
         """Connect to the sidecar."""
@@ -100,6 +115,8 @@ class Agent:
         """Take a message of the worker protocol. Raises ConnectionResetError."""
         if not self._alive:
             raise ConnectionResetError
+        if self._hung:
+            return
         match message.WhichOneof("message"):
             case "availability":
                 self._start(self._answer(message.availability.job.id))
@@ -113,7 +130,7 @@ class Agent:
         return fault and self._scene.weather is not CALM
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        self._tasks.append(asyncio.create_task(work))
+        self._tasks.append(self._scene.start(work))
 
     async def _answer(self, job: str) -> None:
         await asyncio.sleep(self._chance.between(0.001, 0.05))
@@ -128,7 +145,8 @@ class Agent:
 
     async def _join(self, token: str) -> None:
         await self._report(agent.JobStatus.JS_RUNNING)
-        await asyncio.sleep(self._chance.between(0.05, 1.5))
+        late = self._is(self._temper.joins_late)
+        await asyncio.sleep(self._chance.between(*(_LATE if late else _SOON)))
         if self._is(self._temper.never_joins) or self._ended:
             return
         claims = jwt.decode(token, options={"verify_signature": False})
@@ -144,9 +162,18 @@ class Agent:
         if self._temper.crashes_after is not None:
             await asyncio.sleep(self._temper.crashes_after)
             self._crash()
+        if self._temper.hangs_after is not None:
+            await self._beat_until_it_hangs(self._temper.hangs_after)
+
+    async def _beat_until_it_hangs(self, seconds: float) -> None:
+        for _ in range(int(seconds)):
+            self._supervisor.beat(Beat(Speech("listening")))
+            await asyncio.sleep(1)
+        self._hung = self._is(True)
+        self._supervisor.beat(Beat(Speech("listening"), last=not self._hung))
 
     def _look_around(self) -> None:
-        if self._in_room is None or not self._temper.leaves_with_caller:
+        if self._in_room is None or self._hung or not self._temper.leaves_with_caller:
             return
         callers = bool(self._in_room.room.callers)
         if self._with_caller and not callers:
@@ -167,7 +194,7 @@ class Agent:
         self._start(self._end_job())
 
     async def _end_job(self) -> None:
-        if not self._ended:
+        if not self._ended and not self._hung:
             self._ended = True
             if self._in_room:
                 self._scene.livekit.leave(self._in_room)

@@ -5,7 +5,7 @@ from typing import Final
 
 from tests.simulation.life import Life
 from tests.simulation.pod import RunningPod
-from tests.simulation.scene import Scene
+from tests.simulation.scene import NAMESPACE, Scene
 from voicepod.assignment.errors import PodUnreachable
 from voicepod.kube.client import PODS, VOICE_AGENTS, VOICE_SESSIONS, Object
 
@@ -32,19 +32,18 @@ class Cluster:
             raise PodUnreachable("there is nobody at this address")
         return life.containers
 
-    def in_call(self, pod_uid: str) -> bool:
-        """Whether the agent of a pod is in a room with somebody to talk to."""
+    def call(self, pod_uid: str) -> str:
+        """The sid of the room where the agent of a pod talks to somebody; empty if it does not."""
         life = self._lives.get(pod_uid)
-        return bool(life and life.containers and life.containers.in_call)
+        return life.containers.call if life and life.containers else ""
 
     def _pod_changed(self, type_: str, item: Object) -> None:
         uid = item["metadata"]["uid"]
         if type_ == "ADDED":
             self._lives[uid] = Life(self._scene, item)
-            owner = item["metadata"]["ownerReferences"][0]["uid"]
-            if not self._exists(owner):
-                self._collect_soon(owner)
-        elif type_ == "DELETED":
+        if type_ != "DELETED" and not self._exists(owner_of(item)):
+            self._collect_soon(owner_of(item))
+        if type_ == "DELETED":
             del self._lives[uid]
         elif "deletionTimestamp" in item["metadata"]:
             self._lives[uid].delete(item["metadata"].get("deletionGracePeriodSeconds"))
@@ -66,7 +65,12 @@ class Cluster:
 
     def _collect(self, owner: str) -> None:
         for item in self._scene.store.kept(PODS):
-            metadata = item["metadata"]
-            if metadata["ownerReferences"][0]["uid"] == owner:
-                self._scene.trace.say("cluster", "collects", metadata["name"])
-                self._scene.store.let_go(PODS, metadata["namespace"], metadata["name"])
+            if owner_of(item) == owner:
+                name = item["metadata"]["name"]
+                self._scene.trace.say("cluster", "collects", name)
+                self._scene.store.let_go(PODS, NAMESPACE, name)
+
+
+def owner_of(pod: Object) -> str:
+    """Return the uid of the session or the VoiceAgent that a pod belongs to."""
+    return str(pod["metadata"]["ownerReferences"][0]["uid"])

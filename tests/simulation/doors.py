@@ -26,14 +26,14 @@ class KubeDoor(Kube):
         self._process, self._scene, self._store = process, scene, scene.store
 
     async def get(self, resource: Resource, namespace: str, name: str) -> Object:
-        return await self._ask(
+        return await self._reach(
             f"get {resource.plural} {name}", lambda: self._store.get(resource, namespace, name)
         )
 
     async def list_all(
         self, resource: Resource, namespace: str | None, label_selector: str = ""
     ) -> list[Object]:
-        return await self._ask(
+        return await self._reach(
             f"list {resource.plural} {label_selector}",
             lambda: self._store.list_all(resource, namespace, label_selector),
         )
@@ -42,7 +42,7 @@ class KubeDoor(Kube):
         self, resource: Resource, namespace: str, body: Object, dry_run: bool = False
     ) -> Object:
         name = body["metadata"].get("name") or body["metadata"]["generateName"]
-        return await self._ask(
+        return await self._reach(
             f"{'try to ' if dry_run else ''}create {resource.plural} {name}",
             lambda: self._store.create(resource, namespace, body, dry_run),
         )
@@ -55,7 +55,7 @@ class KubeDoor(Kube):
                 raise Conflict("too many have changed it meanwhile")
             return await self._store.patch(resource, namespace, name, body, subresource)
 
-        return await self._ask(f"patch {resource.plural} {name} {_short(body)}", do)
+        return await self._reach(f"patch {resource.plural} {name} {_short(body)}", do)
 
     async def delete(
         self,
@@ -66,7 +66,7 @@ class KubeDoor(Kube):
         version: int | None = None,
         grace: int | None = None,
     ) -> None:
-        await self._ask(
+        await self._reach(
             f"delete {resource.plural} {name}{'' if grace is None else ' at once'}",
             lambda: self._store.delete(resource, namespace, name, uid, version, grace),
         )
@@ -75,9 +75,9 @@ class KubeDoor(Kube):
         async def do() -> str:
             return "its last words"
 
-        return await self._ask(f"read the log of {pod}", do)
+        return await self._reach(f"read the log of {pod}", do)
 
-    async def _ask(self, what: str, do: Callable[[], Awaitable[T]]) -> T:
+    async def _reach(self, what: str, do: Callable[[], Awaitable[T]]) -> T:
         weather = self._scene.weather
         odds = Odds(weather.kube_refused, weather.kube_lost, weather.kube_slow)
         return await self._process.ask(what, do, odds, Unavailable)
@@ -89,7 +89,7 @@ def _short(body: Object) -> str:
     if "labels" in metadata:
         return f"claimed for {', '.join(metadata['labels'].values())}"
     words = [status[name] for name in ("phase", "endReason") if name in status]
-    return " ".join([*words, *metadata.get("annotations", {}).values()])
+    return " ".join(filter(None, [*words, *metadata.get("annotations", {}).values()]))
 
 
 class RoomsDoor(Rooms):
@@ -104,29 +104,29 @@ class RoomsDoor(Rooms):
         return cls(process, scene)
 
     async def look(self, name: str) -> Room:
-        return await self._ask(f"look at room {name}", lambda: self._server.look(name))
+        return await self._reach(f"look at room {name}", lambda: self._server.look(name))
 
     async def all(self) -> list[ListedRoom]:
-        return await self._ask("list all rooms", self._server.all)
+        return await self._reach("list all rooms", self._server.all)
 
     async def open(self, name: str) -> Room | None:
-        return await self._ask(f"open room {name}", lambda: self._server.open(name))
+        return await self._reach(f"open room {name}", lambda: self._server.open(name))
 
     async def close(self, name: str) -> None:
-        await self._ask(f"close room {name}", lambda: self._server.close(name))
+        await self._reach(f"close room {name}", lambda: self._server.close(name))
 
     async def remove(self, name: str, identity: str) -> None:
-        await self._ask(
+        await self._reach(
             f"put {identity} out of room {name}", lambda: self._server.remove(name, identity)
         )
 
     async def dispatches(self, name: str) -> dict[str, str]:
-        return await self._ask(f"list the dispatches of room {name}", lambda: {})
+        return await self._reach(f"list the dispatches of room {name}", lambda: {})
 
     async def check(self) -> None:
-        await self._ask("check LiveKit", lambda: None)
+        await self._reach("check LiveKit", lambda: None)
 
-    async def _ask(self, what: str, do: Callable[[], T]) -> T:
+    async def _reach(self, what: str, do: Callable[[], T]) -> T:
         async def done() -> T:
             return do()
 
@@ -142,25 +142,28 @@ class PodsDoor(PodClient):
         self._process, self._scene, self._cluster = process, scene, cluster
 
     async def assign(self, address: str, pod_uid: str, assignment: Assignment) -> Accepted:
-        return await self._ask(
+        return await self._reach(
             pod_uid,
             f"assign {assignment.session.name}, generation {assignment.generation}, to",
             lambda pod: pod.assign(assignment),
         )
 
     async def dispatch(self, address: str, pod_uid: str, tokens: Tokens) -> PodStatus:
-        return await self._ask(pod_uid, "dispatch", lambda pod: pod.dispatch(tokens))
+        return await self._reach(pod_uid, "dispatch", lambda pod: pod.dispatch(tokens))
 
     async def end(self, address: str, pod_uid: str, reason: str) -> PodStatus:
-        return await self._ask(pod_uid, f"tell {reason} to", lambda pod: pod.told_to_end(reason))
+        return await self._reach(pod_uid, f"tell {reason} to", lambda pod: pod.told_to_end(reason))
 
     async def status(self, address: str, pod_uid: str) -> PodStatus:
-        return await self._ask(pod_uid, "ask", lambda pod: pod.status())
+        return await self._reach(pod_uid, "ask", lambda pod: pod.status())
 
-    async def _ask(self, pod_uid: str, what: str, do: Callable[[RunningPod], Awaitable[T]]) -> T:
-        async def reach() -> T:
+    async def checkpoint(self, address: str, pod_uid: str) -> str | None:
+        return await self._reach(pod_uid, "get what was said from", lambda pod: pod.checkpoint())
+
+    async def _reach(self, pod_uid: str, what: str, do: Callable[[RunningPod], Awaitable[T]]) -> T:
+        async def do_there() -> T:
             return await do(self._cluster.containers(pod_uid))
 
         weather = self._scene.weather
         odds = Odds(weather.pod_refused, weather.pod_lost)
-        return await self._process.ask(f"{what} {pod_uid}", reach, odds, PodUnreachable)
+        return await self._process.ask(f"{what} {pod_uid}", do_there, odds, PodUnreachable)

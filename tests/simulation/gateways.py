@@ -12,8 +12,8 @@ from aiohttp import web
 
 from tests.simulation.doors import KubeDoor, RoomsDoor
 from tests.simulation.feed import Feed
-from tests.simulation.operators import TracedEvents
 from tests.simulation.http import Answer, Http
+from tests.simulation.operators import TracedEvents
 from tests.simulation.process import Odds, Process
 from tests.simulation.scene import Scene, unix
 from tests.support.hours import now
@@ -41,7 +41,7 @@ class Gateway:
 
     def __init__(self, scene: Scene, number: int) -> None:
         self._scene, self._number = scene, number
-        self._process: Process | None = None
+        self._processes: list[Process] = []
         self._webhooks: Webhooks | None = None
 
     async def run(self) -> None:
@@ -50,9 +50,11 @@ class Gateway:
         chance = scene.chance(f"gateways-{self._number}")
         for generation in count(1):
             name = f"gateway-{self._number}.{generation}"
-            process = self._process = Process(
+            # All are kept: what a dead one awaits for ever must not be forgotten, and so woken.
+            process = Process(
                 name, scene.chance(name), scene.trace, lambda: scene.weather.gateway_killed
             )
+            self._processes.append(process)
             await process.run(self._main(process))
             self._webhooks = None
             await asyncio.sleep(chance.between(*_RESTART))
@@ -89,9 +91,10 @@ class Gateway:
 
     async def post(self, body: bytes) -> int | None:
         """Send a webhook; return the status of the answer, None if none comes."""
-        process, webhooks = self._process, self._webhooks
-        if process is None or webhooks is None or not process.alive:
+        webhooks = self._webhooks
+        if webhooks is None:
             return None
+        process = self._processes[-1]
         request: Any = _Request(body)
         answer = asyncio.ensure_future(webhooks.post(request))
         died = asyncio.ensure_future(process.ended.wait())

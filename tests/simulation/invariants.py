@@ -1,8 +1,6 @@
 """What must be so, whatever happens: some of it always, some of it once all has calmed down."""
 
-from collections.abc import Callable
-
-from tests.simulation.cluster import Cluster
+from tests.simulation.cluster import Cluster, owner_of
 from tests.simulation.livekit import OpenRoom, Participant
 from tests.simulation.people import Platform
 from tests.simulation.scene import Scene
@@ -13,11 +11,8 @@ from voicepod.kube.client import PODS, VOICE_SESSIONS, Object
 class Always:
     """Looks at each change of a room and of a pod, and says what must not be."""
 
-    def __init__(
-        self, scene: Scene, cluster: Cluster, platform: Platform, broken: Callable[[str], None]
-    ) -> None:
+    def __init__(self, scene: Scene, cluster: Cluster, platform: Platform) -> None:
         self._scene, self._cluster, self._platform = scene, cluster, platform
-        self._broken = broken
         self._owners: dict[str, str] = {}
         self._going: set[str] = set()
         self.excused: set[str] = set()
@@ -31,7 +26,9 @@ class Always:
             ours = {identity_of(one) for one in self._sessions() if self._is_of(one, room)}
             names = [one.identity for one in room.live_agents if one.identity in ours]
             if len(names) > 1:
-                self._broken(f"two live agents are in {room.name} {room.sid}: {', '.join(names)}")
+                self._scene.broken(
+                    f"two live agents are in {room.name} {room.sid}: {', '.join(names)}"
+                )
 
     def _is_of(self, session: Object, room: OpenRoom) -> bool:
         return goes_on(session) and sid_of(session) == room.sid
@@ -49,18 +46,20 @@ class Always:
         session = session_of(item)
         if session:
             if (earlier := self._owners.setdefault(uid, session)) != session:
-                self._broken(f"pod {name} is of session {earlier}, and then of {session}")
+                self._scene.broken(f"pod {name} is of session {earlier}, and then of {session}")
             self._count_pods(session, metadata["annotations"][ANNOTATION_GENERATION])
         elif type_ == "ADDED":
             idle = [pod for pod in self._scene.store.kept(PODS) if not session_of(pod)]
             if len(idle) > self._platform.most:
-                self._broken(f"{len(idle)} pods are in a pool of {self._platform.most} at most")
+                self._scene.broken(
+                    f"{len(idle)} pods are in a pool of {self._platform.most} at most"
+                )
         if "deletionTimestamp" in metadata and uid not in self._going:
             self._going.add(uid)
             self._judge_deletion(item, session)
 
     def _count_pods(self, session: str, generation: str) -> None:
-        """Count those of one generation: a lost agent's pod may go after its call was taken over."""
+        """Count those of one generation: a lost agent's pod may go when its call has another."""
         pods = [
             pod["metadata"]["name"]
             for pod in self._scene.store.kept(PODS)
@@ -69,21 +68,19 @@ class Always:
             and is_live(pod)
         ]
         if len(pods) > 1:
-            self._broken(f"session {session} has two live pods: {', '.join(pods)}")
+            self._scene.broken(f"session {session} has two live pods: {', '.join(pods)}")
 
     def _judge_deletion(self, item: Object, session: str) -> None:
-        name = item["metadata"]["name"]
+        call = self._cluster.call(item["metadata"]["uid"])
         for one in self._sessions():
-            is_live_call = one["metadata"]["uid"] == session and goes_on(one)
-            if is_live_call and self._cluster.in_call(item["metadata"]["uid"]):
-                self._broken(f"pod {name} is deleted, and its call goes on")
+            if one["metadata"]["uid"] == session and goes_on(one) and call == sid_of(one) != "":
+                name = item["metadata"]["name"]
+                self._scene.broken(f"pod {name} is deleted, and its call goes on")
 
 
 def session_of(pod: Object) -> str:
     """Return the uid of the session that a pod belongs to; empty for one that waits."""
-    metadata = pod["metadata"]
-    is_claimed = LABEL_SESSION in metadata["labels"]
-    return str(metadata["ownerReferences"][0]["uid"]) if is_claimed else ""
+    return owner_of(pod) if LABEL_SESSION in pod["metadata"]["labels"] else ""
 
 
 def identity_of(session: Object) -> str:
@@ -117,10 +114,8 @@ def unanswered(scene: Scene, excused: set[str]) -> list[str]:
         if len(active) != 1:
             wrong.append(f"{len(active)} active sessions has the caller in {room.sid}")
     open_ = {room.sid for room in scene.livekit.rooms.values()}
-    for one in sessions:
-        if goes_on(one) and sid_of(one) not in open_:
-            wrong.append(f"session {one['metadata']['name']} goes on, and its room is closed")
-    return wrong
+    lost = [one for one in sessions if goes_on(one) and sid_of(one) not in open_]
+    return wrong + [f"session {one['metadata']['name']} goes on without a room" for one in lost]
 
 
 def left_over(scene: Scene, platform: Platform) -> list[str]:

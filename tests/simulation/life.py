@@ -35,8 +35,8 @@ class Life:
         # By the whole name of what it is: a session's pod may be made again under its name.
         self._chance = scene.chance(f"{self._key[1]}/{item['metadata']['uid']}")
         self._node = ""
-        self._rising = asyncio.create_task(self._rise())
-        self._task = asyncio.create_task(self._live())
+        self._rising = scene.start(self._rise())
+        scene.start(self._live())
 
     def delete(self, grace: float | None) -> None:
         """Have it end; ``grace`` in seconds, if it is not what the pod itself says."""
@@ -77,8 +77,9 @@ class Life:
             await self._lose_node()
 
     def _crashed(self) -> None:
-        self._rising.cancel()
-        self._rising = asyncio.create_task(self._crash())
+        if not self._deleted.is_set():
+            self._rising.cancel()
+            self._rising = self._scene.start(self._crash())
 
     async def _crash(self) -> None:
         """Tell that the agent has ended, a moment later, and end the sidecar as well."""

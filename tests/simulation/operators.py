@@ -1,6 +1,8 @@
-"""The operator: one that runs, whatever happens to it, and then another one."""
+"""The operators: one leads, one stands by, and each is started again when it is gone."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 from itertools import count
 from typing import Final
@@ -9,13 +11,15 @@ from tests.simulation.cluster import Cluster
 from tests.simulation.doors import KubeDoor, PodsDoor, RoomsDoor
 from tests.simulation.feed import Feed
 from tests.simulation.process import Process
-from tests.simulation.scene import Scene, clock
+from tests.simulation.scene import NAMESPACE, Scene, clock
 from tests.support.operator_parts import OperatorParts
+from voicepod.handlers.intake import Intake
 from voicepod.kube.client import PODS, VOICE_AGENTS, VOICE_SESSIONS, Kube
 from voicepod.kube.events import Events, Note, Regarding
+from voicepod.kube.lease import Candidate, Election
 from voicepod.process import fill_again, fill_first
 
-# In seconds, until the next one runs: what is under way from the one before has arrived by then.
+# In seconds, until the next one runs.
 _RESTART: Final = (1.0, 15.0)
 
 
@@ -32,30 +36,29 @@ class TracedEvents(Events):
         )
 
 
-class Operators:
-    """The operator's Deployment."""
+class Operator:
+    """One replica of the operator's Deployment."""
 
-    def __init__(self, scene: Scene, cluster: Cluster) -> None:
-        self._scene, self._cluster = scene, cluster
-        self.current: Process | None = None
-        self.parts: OperatorParts | None = None
-        """Of the one that runs."""
-        scene.hint = self._hint
+    def __init__(self, scene: Scene, cluster: Cluster, number: int, alone: bool) -> None:
+        """``alone``: no other one is there, and so it asks nobody who leads."""
+        self.name = f"operator-{number}"
+        self._scene, self._cluster, self._alone = scene, cluster, alone
+        self._processes: list[Process] = []
+        self._intake: Intake | None = None
+        self._election: Election | None = None
 
     async def run(self) -> None:
         """Keep one running. Raises what one fails with."""
-        chance = self._scene.chance("operators")
-        for number in count(1):
-            name = f"operator-{number}"
+        scene = self._scene
+        chance = scene.chance(f"{self.name}'s")
+        for generation in count(1):
+            name = f"{self.name}.{generation}"
+            # All are kept: what a dead one awaits for ever must not be forgotten, and so woken.
             process = Process(
-                name,
-                self._scene.chance(name),
-                self._scene.trace,
-                lambda: self._scene.weather.operator_killed,
+                name, scene.chance(name), scene.trace, lambda: scene.weather.operator_killed
             )
-            self.current = process
+            self._processes.append(process)
             await process.run(self._main(process))
-            self.parts = None
             await asyncio.sleep(chance.between(*_RESTART))
 
     async def _main(self, process: Process) -> None:
@@ -63,23 +66,63 @@ class Operators:
         scene, kube = self._scene, KubeDoor(process, self._scene)
         rooms = partial(RoomsDoor.of, process, scene)
         pods, events = PodsDoor(process, scene, self._cluster), TracedEvents(process, kube)
-        parts = self.parts = OperatorParts(kube, pods, rooms, events, clock)
+        parts = OperatorParts(kube, pods, rooms, events, clock)
+        # Its name is that of its pod, and stays when its container is started again.
+        candidate = Candidate(self.name, self.name)
+        election = Election(kube, (NAMESPACE, "operator"), candidate, clock, process.kill)
+        self._intake, self._election = parts.intake, election
         fill = partial(parts.intake.fill, kube, [])
         await fill_first(fill)
+
+        async def lead() -> None:
+            async with asyncio.TaskGroup() as group:
+                standing_by = group.create_task(parts.loop.stand_by())
+                async with _term_of_one(election) if self._alone else election.term():
+                    standing_by.cancel()
+                    process.trace.say(process.name, "leads")
+                    parts.intake.take_over()
+                    await parts.loop.run()
+
         Feed(process, scene, VOICE_AGENTS, parts.intake.agent)
         Feed(process, scene, VOICE_SESSIONS, parts.intake.session)
         Feed(process, scene, PODS, parts.intake.pod)
-        process.trace.say(process.name, "is ready")
         async with asyncio.TaskGroup() as group:
-            group.create_task(parts.loop.run())
+            group.create_task(lead())
             group.create_task(fill_again(fill))
 
-    def _hint(self, body: dict[str, str]) -> bool:
-        if self.parts is None or self.current is None or not self.current.alive:
-            raise ConnectionRefusedError("there is no operator")
+    def leader(self) -> str:
+        """Return the name of the one that leads, as far as this one knows. Raises OSError."""
+        if self._election is None or not self._processes[-1].alive:
+            raise ConnectionRefusedError(f"nobody listens at {self.name}")
+        return self.name if self._election.leads else self._election.leader_url
+
+    def hint(self, body: dict[str, str]) -> bool:
+        """Take a hint; returns whether it concerns anything."""
+        assert self._intake
         (kind,) = body.keys() & {"pod", "session"}
         key = body["namespace"], body[kind]
-        intake = self.parts.intake
-        taken = intake.hint(key) if kind == "pod" else intake.room_hint(key)
+        taken = self._intake.hint(key) if kind == "pod" else self._intake.room_hint(key)
         self._scene.trace.say("hint", f"{kind} {body[kind]}", "→ taken" if taken else "→ not taken")
         return taken
+
+
+@asynccontextmanager
+async def _term_of_one(election: Election) -> AsyncIterator[None]:
+    election.leads = True
+    yield
+
+
+class Operators:
+    """The operator's Service: one of its replicas, which may send a hint on to the leader."""
+
+    def __init__(self, scene: Scene, replicas: list[Operator]) -> None:
+        self._replicas = {one.name: one for one in replicas}
+        self._chance = scene.chance("operators")
+        scene.hint = self._hint
+
+    def _hint(self, body: dict[str, str]) -> bool:
+        asked = self._chance.one_of(list(self._replicas.values()))
+        leader = self._replicas.get(asked.leader())
+        if leader is None or leader.leader() != leader.name:
+            return False
+        return leader.hint(body)

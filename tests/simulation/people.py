@@ -1,11 +1,11 @@
 """Callers who come and go, and the people who run the platform."""
 
 import asyncio
-from typing import Any, Final
+from typing import Final
 
 from tests.simulation.chance import Chance
 from tests.simulation.gateways import KEY, SECRET
-from tests.simulation.livekit import OpenRoom, Participant
+from tests.simulation.livekit import Participant
 from tests.simulation.scene import NAMESPACE, Scene
 from tests.support.fake_kube import put_secret
 from voicepod.kube.client import VOICE_AGENTS, VOICE_SESSIONS, Object

@@ -28,15 +28,15 @@ class RunningPod:
         self._scene, self._chance, self._crashed = scene, chance, crashed
         http: Any = Http({"http://operator/hint": self._hint, "http://livekit": self._rooms})
         self._hints = Hints(http, "http://operator", NAMESPACE, name)
-        self._supervisor = Supervisor(http, self._hints, unix)
+        self._supervisor = Supervisor(http, self._hints, clock=unix)
         temper = Temper.drawn(chance, scene.weather)
         self._agent = Agent(self._supervisor, scene, temper, chance, self._crash)
         self._alive = True
 
     @property
-    def in_call(self) -> bool:
-        """Whether its agent is in a room with somebody to talk to."""
-        return self._agent.in_call
+    def call(self) -> str:
+        """The sid of the room where its agent talks to somebody; empty if it does not."""
+        return self._agent.call
 
     async def register(self) -> None:
         """Have the agent connect."""
@@ -85,12 +85,16 @@ class RunningPod:
 
     async def told_to_end(self, reason: str) -> PodStatus:
         """Tell the agent to end its job. Raises PodUnreachable."""
-        await self._there().end(reason)
+        await self._there().end_session(reason)
         return self._supervisor.pod.status()
 
     async def status(self) -> PodStatus:
         """Return all that the sidecar knows. Raises PodUnreachable."""
         return self._there().pod.status()
+
+    async def checkpoint(self) -> str | None:
+        """Return what was said in the call. Raises PodUnreachable."""
+        return self._there().pod.checkpoint
 
     def _there(self) -> Supervisor:
         if not self._alive:

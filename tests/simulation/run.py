@@ -11,7 +11,7 @@ from tests.simulation import weather
 from tests.simulation.cluster import Cluster
 from tests.simulation.gateways import Gateway
 from tests.simulation.invariants import Always, left_over, unanswered
-from tests.simulation.operators import Operators
+from tests.simulation.operators import Operator, Operators
 from tests.simulation.people import Callers, Platform, everybody_leaves
 from tests.simulation.scene import Scene
 from tests.simulation.trace import Trace
@@ -76,7 +76,8 @@ class _Run:
 
     async def _first_of(self, play: Coroutine[Any, Any, None]) -> str:
         story = asyncio.create_task(play)
-        await asyncio.wait([story, self._broken], return_when=asyncio.FIRST_COMPLETED)
+        first: list[asyncio.Future[Any]] = [story, self._broken]
+        await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
         if not self._broken.done():
             await story
             return ""
@@ -88,23 +89,30 @@ class _Run:
             self._broken.set_result(sentence)
 
     def _raised(self, _: object, context: dict[str, Any]) -> None:
-        if error := context.get("exception"):
-            self._break(f"raised and not caught: {error!r}")
+        # Tasks are left to what they await when their process is killed.
+        if "task" not in context and "future" not in context:
+            self._break(f"raised and not caught: {context.get('exception')!r}")
 
     async def _play(self) -> None:
-        chance = (scene := Scene(self._seed, self._trace)).chance("run")
+        scene = Scene(self._seed, self._trace, self._break)
+        chance = scene.chance("run")
         scene.weather = weather.drawn(chance)
         self._trace.say("weather", "is", scene.weather)
         platform = Platform(scene)
         cluster = Cluster(scene)
-        always = Always(scene, cluster, platform, self._break)
+        always = Always(scene, cluster, platform)
         gateways = [Gateway(scene, number) for number in (1, 2)]
         Webhooks(scene, gateways, can_be_lost=True)
         callers = [Callers(scene, f"call-{number}") for number in range(chance.count(1, 4))]
-        operators = Operators(scene, cluster)
-        kept = [self._keep(one.run()) for one in (operators, *gateways)]
-        storm = [self._keep(one.call_now_and_then()) for one in callers]
-        storm.append(self._keep(platform.meddle()))
+        # A Lease costs as many requests as all the rest.
+        alone = chance.happens(0.75)
+        replicas = (1,) if alone else (1, 2)
+        operators = [Operator(scene, cluster, number, alone) for number in replicas]
+        Operators(scene, operators)
+        for work in [one.run() for one in operators] + [one.run() for one in gateways]:
+            scene.start(work)
+        storm = [scene.start(one.call_now_and_then()) for one in callers]
+        storm.append(scene.start(platform.meddle()))
         await asyncio.sleep(chance.between(*_STORM))
         for task in storm:
             task.cancel()
@@ -123,17 +131,6 @@ class _Run:
         everybody_leaves(scene, chance)
         await asyncio.sleep(_HOME)
         self._judge(left_over(scene, platform))
-        for task in kept:
-            task.cancel()
-
-    def _keep(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(work)
-        task.add_done_callback(self._ended)
-        return task
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()):
-            self._break(f"a process failed: {error!r}")
 
     def _judge(self, wrong: list[str]) -> None:
         if wrong:

@@ -1,9 +1,10 @@
 """What there is once in a run, and everybody needs."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from tests.simulation.chance import Chance
 from tests.simulation.livekit import LiveKit
@@ -37,14 +38,28 @@ class Scene:
 
     seed: int
     trace: Trace
+    broken: Callable[[str], None]
+    """Called with what must not be."""
     weather: Weather = CALM
     store: FakeKube = field(default_factory=lambda: FakeKube(clock))
     livekit: LiveKit = field(init=False)
+    _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     hint: Callable[[dict[str, str]], bool] = _nobody
     """The operator's ``/hint``: whether it takes one. Raises OSError where no operator is."""
 
     def __post_init__(self) -> None:
         self.livekit = LiveKit(unix, self.trace)
+
+    def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Have something done, which must not fail."""
+        task = asyncio.create_task(work)
+        task.add_done_callback(self._ended)
+        self._tasks.append(task)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()):
+            self.broken(f"raised and not caught: {error!r}")
 
     def chance(self, actor: str) -> Chance:
         """Return the draws of an actor."""

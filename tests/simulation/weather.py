@@ -46,7 +46,9 @@ class Weather:
     pod_never_ready: float = _rate()
     agent_refuses: float = _rate()
     agent_never_joins: float = _rate()
+    agent_joins_late: float = _rate()
     agent_crashes: float = _rate()
+    agent_hangs: float = _rate()
     agent_deaf: float = _rate()
     """It does not end its job when it is told to."""
     agent_closes_room: float = _rate()

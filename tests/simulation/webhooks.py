@@ -26,7 +26,6 @@ class Webhooks:
         self._chance = scene.chance("webhooks")
         self._ids = count(1)
         self._waiting: dict[str, deque[dict[str, Any]]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
         scene.livekit.tellers.append(self._tell)
 
     def _tell(self, event: str, room: OpenRoom, one: Participant | None) -> None:
@@ -53,7 +52,7 @@ class Webhooks:
             self._send_in_order(body)
 
     def _send_apart(self, body: dict[str, Any]) -> None:
-        self._start(self._later(body, self._chance.between(*_LATE)))
+        self._scene.start(self._later(body, self._chance.between(*_LATE)))
 
     async def _later(self, body: dict[str, Any], delay: float) -> None:
         await asyncio.sleep(delay)
@@ -63,7 +62,7 @@ class Webhooks:
         waiting = self._waiting.setdefault(body["room"]["sid"], deque())
         waiting.append(body)
         if len(waiting) == 1:
-            self._start(self._send_all(waiting))
+            self._scene.start(self._send_all(waiting))
 
     async def _send_all(self, waiting: deque[dict[str, Any]]) -> None:
         while waiting:
@@ -84,8 +83,3 @@ class Webhooks:
                 self._scene.trace.say("webhooks", *what, "is given up")
                 return
             await asyncio.sleep(_PAUSES[min(attempt, len(_PAUSES) - 1)])
-
-    def _start(self, work: Any) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
