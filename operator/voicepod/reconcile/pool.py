@@ -81,8 +81,9 @@ class PoolReconciler:
     clock: Callable[[], datetime]
     _troubles: dict[Key, dict[str, _Trouble]] = field(default_factory=dict)
     """By VoiceAgent, and by the hash of each of its templates."""
-    _unsure: set[Key] = field(default_factory=set)
-    """VoiceAgents of which the answer to a create got lost: there may be pods unknown yet."""
+    _sure: set[Key] = field(default_factory=set)
+    """VoiceAgents all of whose pods are known. An operator that begins to lead may be behind with
+    its watch, and the answer to a create may get lost."""
     _creates: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_CREATES))
 
     async def reconcile(self, key: Key) -> Outcome:
@@ -94,7 +95,7 @@ class PoolReconciler:
         if agent is None:
             # Its pods are its own, and the garbage collector's.
             self._troubles.pop(key, None)
-            self._unsure.discard(key)
+            self._sure.discard(key)
             return Outcome()
         await self._look_up(key)
         templates, pool = self.templates.of(agent), agent.spec.pool
@@ -161,12 +162,12 @@ class PoolReconciler:
             self.events.post(about, Note("WarmPodFailed", message, warning=True))
 
     async def _look_up(self, key: Key) -> None:
-        """Ask the API server which pods were made when its answer got lost."""
-        if key in self._unsure:
+        """Ask the API server which pods there are, unless that is known."""
+        if key not in self._sure:
             namespace, name = key
             for raw in await self.kube.list_all(PODS, namespace, f"{LABEL_AGENT}={name}"):
                 self.world.put_pod(parse_pod(raw))
-            self._unsure.discard(key)
+            self._sure.add(key)
 
     async def _create(
         self, agent: Agent, template: Template, count: int, trouble: _Trouble
@@ -198,7 +199,7 @@ class PoolReconciler:
             try:
                 created = await self.kube.create(PODS, namespace, manifest)
             except Unavailable:
-                self._unsure.add(agent.key)
+                self._sure.discard(agent.key)
                 raise
         self.world.put_pod(parse_pod(created))
 
