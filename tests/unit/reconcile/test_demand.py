@@ -111,7 +111,7 @@ def test_a_pool_that_is_as_small_as_can_be_is_not_looked_at_again() -> None:
     st.integers(0, 20),
     st.none() | st.integers(0, 40),
 )
-def test_whatever_comes_the_bounds_hold_and_more_calls_never_want_fewer_pods(
+def test_whatever_comes_the_bounds_hold_and_more_calls_are_a_higher_rate(
     calls: list[tuple[int, int]], least: int, above: int | None
 ) -> None:
     pool = Pool(min=least, max=None if above is None else least + above)
@@ -124,4 +124,5 @@ def test_whatever_comes_the_bounds_hold_and_more_calls_never_want_fewer_pods(
         wanted = demand.wanted(pool, at(second))
 
         assert least <= wanted <= pool.most
-        assert busier.wanted(pool, at(second)) >= wanted
+        # Not of the pool's size: it shrinks by steps, and a burst decides when they are taken.
+        assert busier.rate(at(second)) >= demand.rate(at(second))
