@@ -9,9 +9,10 @@ from typing import Any
 import aiohttp
 import jwt
 from aiohttp import web
-from aiohttp.test_utils import TestServer, unused_port
+from aiohttp.test_utils import TestServer
 from livekit.protocol import agent, models, room
 
+from tests.support.process import free_port
 from voicepod.assignment.client import PodClient, pod_session
 from voicepod.assignment.messages import Assignment, PodStatus, RoomRef, SessionRef, Tokens
 from voicepod.assignment.signing import Signer, Verifier, generate_key
@@ -240,7 +241,7 @@ async def surroundings() -> AsyncIterator[Surroundings]:
     livekit_app, operator_app = web.Application(), web.Application()
     livekit_app.add_routes([web.post("/twirp/livekit.RoomService/{method}", livekit.answer)])
     operator_app.add_routes([web.post("/{path:(leader/)?hint}", operator.hint)])
-    signer, operator_port = Signer(generate_key()), unused_port()
+    signer, operator_port = Signer(generate_key()), free_port()
     async with (
         TestServer(livekit_app, host=HOST) as livekit_server,
         TestServer(operator_app, host=HOST) as operator_server,
@@ -253,7 +254,7 @@ async def surroundings() -> AsyncIterator[Surroundings]:
             settings=Settings(
                 "demo-1", "voice", POD_UID, operator_url, signer.public_key, "stop-key", "agent-key"
             ),
-            agent_port=unused_port(),
+            agent_port=free_port(),
             operator_port=operator_port,
             livekit=livekit,
             operator=operator,
