@@ -58,7 +58,7 @@ class Temper:
 
 
 def _moment(chance: Chance, probability: float) -> float | None:
-    return chance.between(0, 20) if chance.happens(probability) else None
+    return chance.between(0, 10) if chance.happens(probability) else None
 
 
 class Agent:
@@ -90,7 +90,8 @@ class Agent:
     @property
     def call(self) -> str:
         """The sid of the room where it has somebody to talk to; empty if it has nobody."""
-        return self._in_room.room.sid if self._in_room and self._in_room.room.callers else ""
+        talks = self._in_room and not self._hung and self._in_room.room.callers
+        return self._in_room.room.sid if self._in_room and talks else ""
 
     async def register(self) -> None:
         """Connect to the sidecar."""
@@ -98,6 +99,12 @@ class Agent:
             registration = agent.RegisterWorkerRequest(agent_name="desk", version="1.8.9")
             self._worker = Worker(_Socket(self), registration)  # type: ignore[arg-type]
             await self._supervisor.registered(self._worker)
+
+    async def terminate(self) -> None:
+        """Have its process end by SIGTERM, which it may not heed."""
+        if self._hung or self._is(self._temper.deaf):
+            await asyncio.Event().wait()
+        await asyncio.sleep(self._chance.between(0.05, 0.5))
 
     def die(self) -> None:
         """Have its process killed."""

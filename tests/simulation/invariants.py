@@ -23,8 +23,8 @@ class Always:
 
     def _room_changed(self, _: str, room: OpenRoom, __: Participant | None) -> None:
         if len(room.live_agents) > 1:
-            ours = {identity_of(one) for one in self._sessions() if self._is_of(one, room)}
-            names = [one.identity for one in room.live_agents if one.identity in ours]
+            ours = tuple(identity_of(one) for one in self._sessions() if self._is_of(one, room))
+            names = [one.identity for one in room.live_agents if one.identity.startswith(ours)]
             if len(names) > 1:
                 self._scene.broken(
                     f"two live agents are in {room.name} {room.sid}: {', '.join(names)}"
@@ -45,9 +45,11 @@ class Always:
         uid, name = metadata["uid"], metadata["name"]
         session = session_of(item)
         if session:
+            if uid not in self._owners and not is_live(item):
+                self._scene.broken(f"pod {name} is claimed, and will take no call")
             if (earlier := self._owners.setdefault(uid, session)) != session:
                 self._scene.broken(f"pod {name} is of session {earlier}, and then of {session}")
-            self._count_pods(session, metadata["annotations"][ANNOTATION_GENERATION])
+            self._count_pods(session, generation_of(item))
         elif type_ == "ADDED":
             idle = [pod for pod in self._scene.store.kept(PODS) if not session_of(pod)]
             if len(idle) > self._platform.most:
@@ -63,18 +65,18 @@ class Always:
         pods = [
             pod["metadata"]["name"]
             for pod in self._scene.store.kept(PODS)
-            if session_of(pod) == session
-            and pod["metadata"]["annotations"][ANNOTATION_GENERATION] == generation
-            and is_live(pod)
+            if session_of(pod) == session and generation_of(pod) == generation and is_live(pod)
         ]
         if len(pods) > 1:
             self._scene.broken(f"session {session} has two live pods: {', '.join(pods)}")
 
     def _judge_deletion(self, item: Object, session: str) -> None:
-        call = self._cluster.call(item["metadata"]["uid"])
+        """A live call's pod stays, as far as an agent that joins very late could be known of."""
+        name, call = item["metadata"]["name"], self._cluster.call(item["metadata"]["uid"])
         for one in self._sessions():
-            if one["metadata"]["uid"] == session and goes_on(one) and call == sid_of(one) != "":
-                name = item["metadata"]["name"]
+            is_known = str(one.get("status", {}).get("joined")) == generation_of(item)
+            is_its = one["metadata"]["uid"] == session and call == sid_of(one) != ""
+            if is_its and is_known and goes_on(one):
                 self._scene.broken(f"pod {name} is deleted, and its call goes on")
 
 
@@ -83,8 +85,13 @@ def session_of(pod: Object) -> str:
     return owner_of(pod) if LABEL_SESSION in pod["metadata"]["labels"] else ""
 
 
+def generation_of(pod: Object) -> str:
+    """Return which of its session's pods a pod is."""
+    return str(pod["metadata"]["annotations"].get(ANNOTATION_GENERATION, ""))
+
+
 def identity_of(session: Object) -> str:
-    """Return the identity under which a session's agent is in its room."""
+    """Return what the identity of a session's agent begins with, whichever of them it is."""
     return f"agent-AJ_{session['metadata']['uid'].replace('-', '')[:16]}"
 
 

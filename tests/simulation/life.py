@@ -5,7 +5,7 @@ from typing import Final
 
 from tests.simulation.pod import RunningPod
 from tests.simulation.scene import Scene, clock
-from voicepod.api.names import AGENT_CONTAINER
+from voicepod.api.names import AGENT_CONTAINER, LABEL_SESSION
 from voicepod.kube.client import PODS, Object
 
 _NODES: Final = ("node-1", "node-2", "node-3")
@@ -72,6 +72,9 @@ class Life:
         await self.containers.register()
         await asyncio.sleep(chance.between(0.0, 1.0))
         self._tell("Running", {"running": {}}, ready=True)
+        if chance.happens(weather.pod_drained):
+            await asyncio.sleep(chance.between(0.0, 20.0))
+            self._drain()
         if chance.happens(weather.node_dies):
             await asyncio.sleep(chance.between(0.0, 40.0))
             await self._lose_node()
@@ -89,6 +92,13 @@ class Life:
             await self.containers.end()
             self.containers = None
         self._tell("Failed", {"terminated": {"exitCode": 1, "message": "it crashed"}})
+
+    def _drain(self) -> None:
+        """Have somebody drain the node: pods that wait go at once, a call is left alone."""
+        labels = self._scene.store.find(PODS, *self._key)["metadata"]["labels"]
+        if self._scene.weather.pod_drained and LABEL_SESSION not in labels:
+            self._scene.trace.say(self._key[1], "is drained from its node")
+            self._scene.store.let_go(PODS, *self._key)
 
     async def _lose_node(self) -> None:
         if not self._scene.weather.node_dies or not self.containers:

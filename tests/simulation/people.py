@@ -80,11 +80,15 @@ class Callers:
         self._chance = scene.chance(f"callers/{room}")
         self._calls = 0
 
-    async def call_now_and_then(self) -> None:
-        """Come, stay a while, and go in one of many ways, until cancelled."""
+    async def call_now_and_then(self, first: float | None) -> None:
+        """Come, stay a while, and go in one of many ways, until cancelled.
+
+        ``first`` is when the first call is about, in seconds from now, if it is not left to chance.
+        """
         chance = self._chance
+        first = chance.between(0, 20) if first is None else first + chance.between(0, 2)
+        await asyncio.sleep(first)
         while True:
-            await asyncio.sleep(chance.between(0, 20))
             if chance.happens(0.1):
                 self._make_session()
                 await asyncio.sleep(chance.between(0, 5))
@@ -94,6 +98,7 @@ class Callers:
             await chance.one_of([self._leave, self._leave, self._return, self._close, self._end])(
                 caller
             )
+            await asyncio.sleep(chance.between(0, 20))
 
     def join(self, identity: str) -> Participant:
         """Come."""

@@ -50,10 +50,11 @@ class RunningPod:
             self._crashed()
 
     async def stop(self, grace: float) -> None:
-        """Stop as the kubelet has it: the preStop hook first, and then nobody is asked."""
+        """Stop as the kubelet has it: the preStop hook, then SIGTERM, and then SIGKILL."""
         try:
             async with asyncio.timeout(grace):
                 await self._supervisor.stop("the pod is being deleted")
+                await self._agent.terminate()
         except TimeoutError:
             self._scene.trace.say(self.name, "is not done within its grace")
         await self._hints.close()
@@ -74,6 +75,10 @@ class RunningPod:
             return await self._there().assign(assignment)
         except Refused as error:
             raise PodRefused(error.reason, error.message) from None
+        except asyncio.CancelledError:
+            if self._alive:
+                raise
+            raise PodUnreachable("it has died") from None
 
     async def dispatch(self, tokens: Tokens) -> PodStatus:
         """Send the tokens. Raises an exception of ``assignment.errors``."""

@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import random
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -46,8 +47,9 @@ def run(seed: int, traced: bool = False) -> Result:
     """Run a seed to its end, or to what must not be."""
     # What our own code draws, which is not about who does what: the jitter of its backoff.
     random.seed(seed)
-    with asyncio.Runner(loop_factory=Hours) as runner:
-        return runner.run(_Run(seed, traced).run())
+    this = _Run(seed, traced)
+    with this.listening(), asyncio.Runner(loop_factory=Hours) as runner:
+        return runner.run(this.run())
 
 
 class _Run:
@@ -56,23 +58,28 @@ class _Run:
         self._trace = Trace(now, traced)
         self._broken: asyncio.Future[str]
 
-    async def run(self) -> Result:
-        self._broken = asyncio.get_running_loop().create_future()
-        asyncio.get_running_loop().set_exception_handler(self._raised)
-        log = logging.getLogger("voicepod")
-        handler = _Log(self._trace, self._break)
-        level, propagates = log.level, log.propagate
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Take what our code logs, to the very end."""
+        log, handler = logging.getLogger("voicepod"), _Log(self._trace, self._break)
+        before = log.level, log.propagate
         log.setLevel(logging.WARNING if self._trace.wanted else logging.ERROR)
         log.propagate = False
         log.addHandler(handler)
         try:
-            broken = await self._first_of(self._play())
+            yield
         finally:
             log.removeHandler(handler)
-            log.setLevel(level)
-            log.propagate = propagates
+            log.setLevel(before[0])
+            log.propagate = before[1]
+
+    async def run(self) -> Result:
+        """Play it."""
+        self._broken = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().set_exception_handler(self._raised)
+        broken = await self._first_of(self._play())
         self._trace.say("invariants", broken or "all was well")
-        return Result(self._seed, broken, self._trace.lines)
+        return Result(self._seed, broken, list(self._trace.lines))
 
     async def _first_of(self, play: Coroutine[Any, Any, None]) -> str:
         story = asyncio.create_task(play)
@@ -103,7 +110,9 @@ class _Run:
         always = Always(scene, cluster, platform)
         gateways = [Gateway(scene, number) for number in (1, 2)]
         Webhooks(scene, gateways, can_be_lost=True)
-        callers = [Callers(scene, f"call-{number}") for number in range(chance.count(1, 4))]
+        callers = [Callers(scene, f"call-{number}") for number in range(chance.count(1, 5))]
+        # Whoever calls at one moment wants the same pods.
+        rush = chance.between(2, 15) if chance.happens(0.5) else None
         # A Lease costs as many requests as all the rest.
         alone = chance.happens(0.75)
         replicas = (1,) if alone else (1, 2)
@@ -111,7 +120,7 @@ class _Run:
         Operators(scene, operators)
         for work in [one.run() for one in operators] + [one.run() for one in gateways]:
             scene.start(work)
-        storm = [scene.start(one.call_now_and_then()) for one in callers]
+        storm = [scene.start(one.call_now_and_then(rush)) for one in callers]
         storm.append(scene.start(platform.meddle()))
         await asyncio.sleep(chance.between(*_STORM))
         for task in storm:
@@ -140,7 +149,7 @@ class _Run:
 class _Log(logging.Handler):
     """Puts what our code logs into the trace, and takes what it cannot deal with for a bug."""
 
-    def __init__(self, trace: Trace, broken: Any) -> None:
+    def __init__(self, trace: Trace, broken: Callable[[str], None]) -> None:
         super().__init__()
         self._trace, self._broken = trace, broken
 

@@ -44,6 +44,7 @@ class Weather:
     pod_unscheduled: float = _rate()
     pod_crashes_at_start: float = _rate()
     pod_never_ready: float = _rate()
+    pod_drained: float = _rate()
     agent_refuses: float = _rate()
     agent_never_joins: float = _rate()
     agent_joins_late: float = _rate()
@@ -57,10 +58,17 @@ class Weather:
 
 CALM = Weather()
 
+# What comes together: of an API server that has too much to do, and of an agent that blocks.
+_OVERLOAD = ("kube_lost", "kube_slow", "watch_slow")
+_BAD_AGENT = ("agent_hangs", "agent_deaf", "agent_joins_late")
+
 
 def drawn(chance: Chance) -> Weather:
     """Return the weather of a run."""
     rates = {part.name: chance.one_of(_RATES) for part in fields(Weather)}
+    for together in (_OVERLOAD, _BAD_AGENT):
+        if chance.happens(0.25):
+            rates |= dict.fromkeys(together, max(_RATES))
     for seldom in ("operator_killed", "gateway_killed", "node_dies"):
         rates[seldom] /= 5
     return Weather(**rates)
