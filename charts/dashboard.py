@@ -181,10 +181,22 @@ ROWS: Final = (
                 ),
             ),
             Panel(
-                "Pods that calls cost",
-                "Pod-seconds a second, counted when a call is over.",
-                (Query(_rate("voicepod_session_pod_seconds_total", by="agent"), "{{agent}}"),),
+                "Pods, by what for",
+                "Pod-seconds a second, counted when a call is over, or an unclaimed pod gone.",
+                (Query(_rate("voicepod_pod_seconds_total", by="use"), "{{use}}"),),
                 stacked=True,
+            ),
+            Panel(
+                "Pod-seconds that a second of talk takes",
+                "All uses over talking: what a pod costs a second, times this, is what talk costs.",
+                (
+                    Query(
+                        _rate("voicepod_pod_seconds_total", by="agent")
+                        + " / "
+                        + _rate("voicepod_pod_seconds_total", f'{_CHOSEN},use="talking"', "agent"),
+                        "{{agent}}",
+                    ),
+                ),
             ),
             Panel(
                 "Goodbye",

@@ -51,7 +51,7 @@ async def run() -> None:
     settings = OperatorSettings()
     logs.configure(settings.log_level)
     world, queue = World(), Queue()
-    metrics, registry = Metrics(world), CollectorRegistry()
+    metrics, registry = Metrics(world, _now), CollectorRegistry()
     intake, ready = Intake(world, queue, metrics), asyncio.Event()
     async with (
         kube_client.connect(traces=[kube_requests(registry)]) as kube,

@@ -36,7 +36,7 @@ class OperatorParts:
         clock: Callable[[], datetime],
     ) -> None:
         self.world, self.queue = World(), Queue()
-        self.metrics = Metrics(self.world)
+        self.metrics = Metrics(self.world, clock)
         self.intake = Intake(self.world, self.queue, self.metrics)
         credentials = CredentialStore(kube, now)
         templates = TemplateBook(Sidecar("voicepod/operator", "http://operator", "public-key"))

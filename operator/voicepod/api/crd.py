@@ -112,7 +112,9 @@ def voice_session_crd() -> dict[str, Any]:
             _column("Pod", ".status.pod"),
             _column("Node", ".status.node", wide=True),
             _column("Generation", ".status.generation", "integer", wide=True),
-            _column("Pod seconds", ".status.podSeconds", "number", wide=True),
+            _column("Talking s", ".status.podSeconds.talking", "number", wide=True),
+            _column("Waiting s", ".status.podSeconds.waiting", "number", wide=True),
+            _column("Warm s", ".status.podSeconds.warm", "number", wide=True),
             _column("Message", ".status.message", wide=True),
         ],
     )

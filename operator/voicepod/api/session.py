@@ -119,6 +119,26 @@ class Loss(Model):
     at: Time = Field(description="When it was noticed.")
 
 
+class PodSeconds(Model):
+    """What a session used its pods for, in seconds; a lost agent's pod is among them."""
+
+    warm: float = Field(
+        default=0.0,
+        description="From a warm pod's making until the session claimed it; 0 for a pod that was "
+        "started for the session.",
+    )
+    talking: float = Field(default=0.0, description="A caller was in the room with the agent.")
+    waiting: float = Field(
+        default=0.0,
+        description="The rest: the start, until a caller came, while the caller was away, and the "
+        "goodbye.",
+    )
+    since: Time | None = Field(
+        default=None,
+        description="Until when this is counted; not set when the session has no pod.",
+    )
+
+
 class VoiceSessionStatus(Model):
     """What is going on with a conversation, and its ledger when it is over."""
 
@@ -143,8 +163,8 @@ class VoiceSessionStatus(Model):
         default_factory=Times, description="When each step of the way of the call happened."
     )
     end_reason: Reason | None = Field(default=None, description="Why the session is over.")
-    pod_seconds: float | None = Field(
-        default=None, description="How long the session had a pod: what the call cost."
+    pod_seconds: PodSeconds | None = Field(
+        default=None, description="What the session used its pods for: what the call cost."
     )
     conditions: list[Condition] = Field(
         default_factory=list,

@@ -107,7 +107,7 @@ class Intake:
             return
         known = self.world.pods.get(pod.key)
         if deleted:
-            self.world.drop_pod(pod.key, pod.uid)
+            self._drop_pod(pod)
         else:
             self.world.put_pod(pod)
         self.metrics.pod(known, pod)
@@ -115,6 +115,13 @@ class Intake:
         if known and known.session is None and pod.session:
             # Claimed, and the answer to the claim got lost.
             self.pool(pod.agent)
+
+    def _drop_pod(self, pod: Pod) -> None:
+        known = self.world.pods.get(pod.key)
+        if known and known.uid == pod.uid:
+            # Told once: a list and the watch may both find it gone.
+            self.metrics.pod_gone(pod)
+        self.world.drop_pod(pod.key, pod.uid)
 
     def _pod_changed(self, pod: Pod) -> None:
         if pod.session:
@@ -190,8 +197,8 @@ class Intake:
             if now.get(session) == uid:
                 world.drop_session(session)
                 self.queue.add(Item("session", session))
-        for key, pod in pods.items():
-            world.drop_pod(key, pod.uid)
+        for pod in pods.values():
+            self._drop_pod(pod)
             self._pod_changed(pod)
 
 

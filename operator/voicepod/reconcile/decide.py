@@ -29,7 +29,8 @@ from voicepod.reconcile.actions import (
     LookAtRoom,
     OpenRoom,
 )
-from voicepod.reconcile.draft import Decision, Draft, Observed, copied
+from voicepod.reconcile.draft import Decision, Draft, Observed, copied, exactly, owned_since
+from voicepod.reconcile.ledger import keep_ledger
 from voicepod.reconcile.loss import (
     all_losses,
     is_given_up,
@@ -99,16 +100,17 @@ def decide(observed: Observed) -> Decision:
     else:
         _start(draft, observed.pod)
     _look(draft)
+    keep_ledger(draft)
     return draft.decision()
 
 
 def _learn(draft: Draft) -> None:
     """Take over what pods, sidecars and rooms say."""
     observed, status, times = draft.observed, draft.status, draft.status.times
-    times.received = times.received or _exactly(observed.session.created, observed.now)
+    times.received = times.received or exactly(observed.session.created, observed.now)
     status.room_sid = status.room_sid or observed.session.spec.room_sid
     if pod := observed.pod:
-        times.claimed = times.claimed or pod.claimed or _exactly(pod.created, observed.now)
+        times.claimed = times.claimed or owned_since(pod, observed.now)
         status.pod, status.node, status.generation = pod.key[1], pod.node, pod.generation
         status.template = pod.template_hash
     if call := observed.call:
@@ -130,15 +132,6 @@ def _learn(draft: Draft) -> None:
         elif times.caller or observed.session.room_changed:
             # The gateway tells only of callers: one who came and left between two looks was there.
             times.left = times.left or observed.now
-
-
-def _exactly(created: datetime, now: datetime) -> datetime:
-    """Return when an object was made.
-
-    The API server cuts off the fraction of a second. Objects are mostly seen milliseconds after
-    they were made, and so it is the latest moment that this leaves.
-    """
-    return max(created, min(now, created + timedelta(seconds=1)))
 
 
 def _job_over(call: PodStatus | None) -> bool:
@@ -185,7 +178,7 @@ def _waiting_since(draft: Draft) -> datetime | None:
     """Return since when an agent should be on its way to the room; None before the first claim."""
     pod, times = draft.observed.pod, draft.status.times
     if draft.status.lost and pod:
-        return pod.claimed or _exactly(pod.created, draft.observed.now)
+        return owned_since(pod, draft.observed.now)
     return last_loss(draft) or times.claimed
 
 
@@ -357,8 +350,6 @@ def _end(draft: Draft, reason: Reason, message: str) -> None:
         draft.actions.append(DeletePod(pod))
     draft.phase(Phase.ENDED if reason in _ENDED else Phase.FAILED, reason, message)
     times.ended = observed.now
-    if times.claimed:
-        status.pod_seconds = round((observed.now - times.claimed).total_seconds(), 3)
 
 
 def _tidy(draft: Draft) -> None:

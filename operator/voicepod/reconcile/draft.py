@@ -65,7 +65,7 @@ class Decision:
 def copied(status: VoiceSessionStatus) -> VoiceSessionStatus:
     """Return a copy whose own parts may be changed; Python's deep copy takes ten times as long.
 
-    What the lists hold is replaced, and never changed.
+    What the lists hold is replaced, and never changed; so is the ledger.
     """
     return status.model_copy(
         update={
@@ -74,6 +74,31 @@ def copied(status: VoiceSessionStatus) -> VoiceSessionStatus:
             "lost": [*status.lost],
         }
     )
+
+
+def exactly(created: datetime, now: datetime) -> datetime:
+    """Return when an object was made.
+
+    The API server cuts off the fraction of a second. Objects are mostly seen milliseconds after
+    they were made, and so it is the latest moment that this leaves.
+    """
+    return max(created, min(now, created + timedelta(seconds=1)))
+
+
+def owned_since(pod: Pod, now: datetime) -> datetime:
+    """Return when a session got its pod: it claimed it, or the pod was made for it."""
+    return pod.claimed or exactly(pod.created, now)
+
+
+def has_pod(status: VoiceSessionStatus) -> bool:
+    """Whether the session's newest pod is still the one with its agent, by what is written."""
+    lost = status.lost
+    return status.generation > 0 and (not lost or lost[-1].generation < status.generation)
+
+
+def in_room(status: VoiceSessionStatus) -> bool:
+    """Whether the session's present agent has joined its room."""
+    return has_pod(status) and status.generation == status.joined
 
 
 @dataclass(slots=True)
@@ -117,9 +142,7 @@ class Draft:
     @property
     def in_room(self) -> bool:
         """Whether the session's present agent has joined its room."""
-        lost = self.status.lost
-        present = not lost or lost[-1].generation < self.status.generation
-        return present and 0 < self.status.generation == self.status.joined
+        return in_room(self.status)
 
     def is_ours(self, room: Room) -> bool:
         """Whether a room is the session's, and none that has its name by now."""

@@ -5,14 +5,17 @@ a room, a session, a pod, or anything else that a caller can choose. Only VoiceA
 have series of their own: what happens to the sessions of others is counted without a name.
 """
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
+from datetime import datetime
 from functools import partial
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from voicepod.api.conditions import Reason
-from voicepod.api.session import Times, VoiceSessionStatus
+from voicepod.api.session import PodSeconds, Times, VoiceSessionStatus
+from voicepod.reconcile.ledger import Use
 from voicepod.reconcile.objects import Key, Pod, Session
 from voicepod.reconcile.story import USUAL
 from voicepod.reconcile.world import World
@@ -49,8 +52,9 @@ _STEPS: Final = (
 class Metrics:
     """The operator's metrics, in a registry of their own."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, clock: Callable[[], datetime]) -> None:
         self._world = world
+        self._clock = clock
         self.registry = CollectorRegistry()
         counter = partial(Counter, registry=self.registry)
         histogram = partial(Histogram, registry=self.registry)
@@ -61,9 +65,10 @@ class Metrics:
             (*AGENT, "phase", "reason"),
         )
         self._pod_seconds = counter(
-            "voicepod_session_pod_seconds",
-            "How long sessions had their pods, counted when they are over.",
-            AGENT,
+            "voicepod_pod_seconds",
+            "How long pods were there, by what for; counted when their session is over, or, if "
+            "none ever claimed them, when they are gone.",
+            (*AGENT, "use"),
         )
         self._problems = counter(
             "voicepod_session_problems",
@@ -145,8 +150,13 @@ class Metrics:
             self._lost.labels(*names, loss.reason).inc()
         if status.phase.finished and not session.status.phase.finished:
             self._ended.labels(*names, status.phase, str(status.end_reason)).inc()
-            self._pod_seconds.labels(*names).inc(status.pod_seconds or 0.0)
+            self._spend(names, status.pod_seconds or PodSeconds())
             self._observe(self._goodbye, names, new, "ending", "ended")
+
+    def _spend(self, names: Key, spent: PodSeconds) -> None:
+        self._pod_seconds.labels(*names, Use.WARM).inc(spent.warm)
+        self._pod_seconds.labels(*names, Use.TALKING).inc(spent.talking)
+        self._pod_seconds.labels(*names, Use.WAITING).inc(spent.waiting)
 
     def _steps(self, session: Session, names: Key, new: Times) -> None:
         pods = self._world.pods_of(session)
@@ -188,6 +198,13 @@ class Metrics:
         reason = _problem(pod)
         if reason and reason != _problem(known):
             self._pool_problems.labels(*names, reason).inc()
+
+    def pod_gone(self, pod: Pod) -> None:
+        """Count a pod that is there no more, if no session ever had it."""
+        if pod.session is None and pod.node:
+            seconds = (self._clock() - pod.created).total_seconds()
+            names = self._names(pod.agent)
+            self._pod_seconds.labels(*names, Use.UNCLAIMED).inc(max(0.0, seconds))
 
     def work(self, kind: str) -> AbstractContextManager[object]:
         """Time the work on an object."""

@@ -5,6 +5,7 @@ import pytest
 
 from tests.support.fake_kube import FakeKube
 from tests.support.hours import in_hours, now
+from tests.support.operator_stage import clock
 from tests.unit.reconcile import pods
 from tests.unit.reconcile.test_objects import SESSION
 from voicepod.api.names import ANNOTATION_GENERATION, LABEL_AGENT, LABEL_SESSION
@@ -46,7 +47,7 @@ class Desk:
 
     def __init__(self) -> None:
         self.world, self.queue = World(), Queue()
-        self.intake = Intake(self.world, self.queue, Metrics(self.world))
+        self.intake = Intake(self.world, self.queue, Metrics(self.world, clock))
 
     async def enqueued(self) -> list[Item]:
         """What is to be worked on now; what comes later stays."""

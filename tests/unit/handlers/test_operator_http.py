@@ -54,7 +54,7 @@ async def election() -> Election:
 
 @pytest.fixture
 async def client(world: World, probe: Probe, election: Election) -> AsyncIterator[Client]:
-    metrics = Metrics(world)
+    metrics = Metrics(world, lambda: datetime.now(UTC))
     tell_of_process(metrics.registry, lambda: election.leads)
     intake = Intake(world, Queue(), metrics)
     intake.session(session(), deleted=False)

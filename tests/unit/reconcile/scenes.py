@@ -8,6 +8,7 @@ from voicepod.api.lifecycle import Lifecycle
 from voicepod.api.session import (
     AgentRef,
     Phase,
+    PodSeconds,
     Times,
     VoiceSessionSpec,
     VoiceSessionStatus,
@@ -129,6 +130,7 @@ def starting(now: float = 1, **changes: Any) -> Observed:
         pod="call-1",
         generation=1,
         times=Times(received=NOON, claimed=NOON, caller=NOON),
+        pod_seconds=PodSeconds(since=NOON),
     )
     values = {"status": status, "pod": pod(), "room": room("caller"), "room_seen": at(0)}
     return fresh(now, **(values | changes))

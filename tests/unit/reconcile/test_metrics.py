@@ -79,7 +79,10 @@ async def test_the_end_of_a_call_is_counted_by_its_reason_with_what_it_cost() ->
 
         assert value(stage, "sessions_received_total") == 1
         assert value(stage, "sessions_ended_total", phase="Ended", reason="CallerLeft") == 1
-        assert value(stage, "session_pod_seconds_total") == stage.status().pod_seconds
+        ledger = stage.status().pod_seconds
+        assert ledger is not None
+        for use in ("warm", "talking", "waiting"):
+            assert value(stage, "pod_seconds_total", use=use) == getattr(ledger, use)
         goodbye = value(stage, "session_goodbye_seconds_sum")
         assert goodbye == pytest.approx(3, abs=0.1)
 
@@ -136,6 +139,20 @@ async def test_a_lost_claim_is_counted() -> None:
         await asyncio.sleep(0.5)
 
         assert value(stage, "pool_claims_lost_total") == 1
+
+
+@in_hours
+async def test_a_pod_that_no_session_ever_claims_is_counted_when_it_is_gone() -> None:
+    async with Stage() as stage:
+        (name,) = await warm_desk(stage, 1)
+        stage.kube.put(PODS, "voice", stage._find(PODS, name) | {"spec": {"nodeName": "node-1"}})
+        await asyncio.sleep(100)
+        stage.apply_agent(pool={"min": 0, "max": 0})
+        await asyncio.sleep(1)
+
+        assert stage.pod_names() == []
+        unclaimed = value(stage, "pod_seconds_total", use="unclaimed")
+        assert unclaimed == pytest.approx(101, abs=2)
 
 
 @in_hours
