@@ -13,4 +13,5 @@ FOUND: Final = {
     87: "a pod whose making was not answered was forgotten, and a warm one claimed beside it",
     88: "an agent that had left its room was not missed, as nobody had told of it",
     180: "a pod was deleted for an end that the API server had not been told of",
+    1422: "an agent was missed for the one that it had replaced",
 }

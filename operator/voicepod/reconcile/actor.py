@@ -23,6 +23,7 @@ from voicepod.livekit.rooms import Rooms
 from voicepod.livekit.tokens import join_token, room_token
 from voicepod.reconcile import actions
 from voicepod.reconcile.claims import Claims
+from voicepod.reconcile.draft import in_room
 from voicepod.reconcile.objects import Key, Pod, Problem, parse_pod
 from voicepod.reconcile.templates import TemplateBook
 from voicepod.reconcile.world import Record, World
@@ -132,6 +133,8 @@ class Actor:
 
     async def _claim_pod(self, record: Record, generation: int) -> None:
         session, spec = record.session, _spec(record)
+        # That was the agent before.
+        record.agent_missed = None
         # Without credentials no token could be minted, and the pod would wait in vain.
         await self.credentials.get(session.key[0], spec.livekit)
         agent = self.world.agent_of(session)
@@ -277,9 +280,8 @@ class Actor:
             record.room_stale = True
             raise
         record.room_seen = seen
-        status, there = record.status, record.room.others
-        # One that is on its way has this generation's join before it.
-        missed = status.joined == status.generation and status.identity not in there
+        status = record.status
+        missed = in_room(status) and status.identity not in record.room.others
         record.agent_missed = (record.agent_missed or seen) if missed else None
 
     async def _close_room(self, record: Record) -> None:

@@ -19,6 +19,7 @@ from voicepod.assignment.messages import Act, EndReason
 from voicepod.kube.client import PODS, SECRETS, VOICE_AGENTS, VOICE_SESSIONS
 from voicepod.kube.errors import KubeError, Refused, Unavailable
 from voicepod.livekit.errors import Unreachable
+from voicepod.livekit.rooms import Room
 
 pytestmark = pytest.mark.unit
 
@@ -304,6 +305,24 @@ async def test_an_agent_that_crashes_while_its_caller_is_there_is_replaced() -> 
         (loss,) = status.lost
         assert "ModuleNotFoundError" in loss.message
         assert stage.story()[-2:] == ["AgentLost", "CallTakenOver"]
+
+
+@in_hours
+async def test_an_agent_is_not_missed_for_the_one_that_it_replaces() -> None:
+    async with Stage() as stage:
+        # Its node is dead, and so its end makes nobody look at the room.
+        stage.kube.graceful = frozenset({PODS})
+        await live_call(stage)
+        stage.livekit.rooms[ROOM] = Room(ROOM, SID, frozenset({"caller"}))
+        stage.touch("EV_left")
+        await asyncio.sleep(6)
+        assert [loss.pod for loss in stage.status().lost] == ["call-1"]
+
+        stage.sidecar("call-2").register(stage.sessions.clock())
+        stage.kubelet(pods.IS_READY["status"], "call-2")
+        await asyncio.sleep(3)
+        assert [loss.pod for loss in stage.status().lost] == ["call-1"]
+        assert (stage.status().phase, stage.status().pod) == (Phase.ACTIVE, "call-2")
 
 
 @in_hours
