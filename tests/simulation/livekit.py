@@ -118,7 +118,9 @@ class LiveKit:
         if room is None:
             return Room(name)
         agents = frozenset(one.identity for one in room.participants.values() if one.agent)
-        return Room(name, room.sid, frozenset(room.participants) - agents, agents)
+        callers = frozenset(room.participants) - agents
+        joined = max((room.participants[caller].joined_at for caller in callers), default=0.0)
+        return Room(name, room.sid, callers, agents, joined)
 
     def all(self) -> list[ListedRoom]:
         """Return all rooms that are open."""

@@ -43,6 +43,8 @@ class Room:
     """Identities of the people in it."""
     others: frozenset[str] = frozenset()
     """Identities of agents, recorders and streams in it."""
+    last_joined: float = 0.0
+    """When the last of the people in it came, in Unix seconds by LiveKit's clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +86,13 @@ class Rooms:
         present = [
             p for p in participants.participants if p.state != ParticipantInfo.State.DISCONNECTED
         ]
+        callers = [p for p in present if is_caller(p)]
         return Room(
             name=name,
             sid=rooms.rooms[0].sid,
-            callers=frozenset(p.identity for p in present if is_caller(p)),
+            callers=frozenset(p.identity for p in callers),
             others=frozenset(p.identity for p in present if not is_caller(p)),
+            last_joined=max((p.joined_at_ms / 1000 for p in callers), default=0.0),
         )
 
     async def all(self) -> list[ListedRoom]:
@@ -126,7 +130,10 @@ class Rooms:
         """
         try:
             dispatches = await self._ask(self._dispatches.list_dispatch(room_name=name))
-        except _NotFoundError:
+        except Unreachable:
+            # For a room that is not there LiveKit waits three seconds for somebody who has it.
+            if (await self.look(name)).sid:
+                raise
             return {}
         return {d.agent_name: d.metadata for d in dispatches if d.agent_name}
 

@@ -64,9 +64,14 @@ async def rooms(server: Server) -> AsyncIterator[Rooms]:
 
 
 def participant(
-    identity: str, kind: ParticipantInfo.Kind, state: ParticipantInfo.State = STATE.ACTIVE
+    identity: str,
+    kind: ParticipantInfo.Kind,
+    state: ParticipantInfo.State = STATE.ACTIVE,
+    joined: float = 0.0,
 ) -> ParticipantInfo:
-    return ParticipantInfo(identity=identity, kind=kind, state=state)
+    return ParticipantInfo(
+        identity=identity, kind=kind, state=state, joined_at_ms=round(joined * 1000)
+    )
 
 
 async def test_a_room_is_what_it_holds_now(server: Server, rooms: Rooms) -> None:
@@ -74,9 +79,9 @@ async def test_a_room_is_what_it_holds_now(server: Server, rooms: Rooms) -> None
         "ListRooms": ListRoomsResponse(rooms=[RoomProto(name="a room", sid="RM_1")]),
         "ListParticipants": ListParticipantsResponse(
             participants=[
-                participant("bob", KIND.STANDARD),
-                participant("phone", KIND.SIP),
-                participant("ada", KIND.AGENT),
+                participant("bob", KIND.STANDARD, joined=12.5),
+                participant("phone", KIND.SIP, joined=13.75),
+                participant("ada", KIND.AGENT, joined=20),
                 participant("tape", KIND.EGRESS),
                 participant("radio", KIND.INGRESS),
                 participant("gone", KIND.STANDARD, STATE.DISCONNECTED),
@@ -84,7 +89,7 @@ async def test_a_room_is_what_it_holds_now(server: Server, rooms: Rooms) -> None
         ),
     }
     assert await rooms.look("a room") == Room(
-        "a room", "RM_1", frozenset({"bob", "phone"}), frozenset({"ada", "tape", "radio"})
+        "a room", "RM_1", frozenset({"bob", "phone"}), frozenset({"ada", "tape", "radio"}), 13.75
     )
 
 
@@ -109,8 +114,20 @@ async def test_the_dispatch_that_livekit_gives_to_every_room_asks_for_nobody(
 
 
 async def test_a_room_that_is_not_there_has_no_dispatch(server: Server, rooms: Rooms) -> None:
-    server.answers["ListDispatch"] = "not_found"
+    server.answers = {"ListDispatch": "unavailable", "ListRooms": ListRoomsResponse()}
     assert await rooms.dispatches("a room") == {}
+
+
+async def test_dispatches_that_cannot_be_had_are_not_taken_for_none(
+    server: Server, rooms: Rooms
+) -> None:
+    server.answers = {
+        "ListDispatch": "unavailable",
+        "ListRooms": ListRoomsResponse(rooms=[RoomProto(name="a room", sid="RM_1")]),
+        "ListParticipants": ListParticipantsResponse(),
+    }
+    with pytest.raises(Unreachable, match="its words"):
+        await rooms.dispatches("a room")
 
 
 async def test_a_room_that_is_opened_has_a_sid(server: Server, rooms: Rooms) -> None:
