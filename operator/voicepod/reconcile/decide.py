@@ -168,10 +168,26 @@ def _why_over(draft: Draft) -> tuple[Reason, str] | None:
         if never and _still_alone_after(draft, times.joined, "start_deadline"):
             return Reason.CALLER_NEVER_CAME, "no caller came within startDeadline"
     waiting = None if draft.in_room else _waiting_since(draft)
-    if waiting and draft.after(waiting, "start_deadline"):
+    if waiting and draft.after(waiting, "start_deadline") and not _may_have_joined(draft, waiting):
         why = _what_is_missing(draft)
         return why.reason, f"no agent was in the room within startDeadline: {why.message}"
     return None
+
+
+def _may_have_joined(draft: Draft, waiting: datetime) -> bool:
+    """Whether the agent may be in the room after all; its sidecar is asked then.
+
+    Its hint may have got lost, or the operator that was told is gone.
+    """
+    observed = draft.observed
+    pod, seen = observed.pod, observed.call_seen
+    if pod is None or not pod.ready or pod.finished or observed.problem:
+        return False
+    due = waiting + timedelta(seconds=observed.lifecycle.seconds("start_deadline"))
+    if seen and seen >= due:
+        return False
+    draft.actions.append(LookAtPod())
+    return True
 
 
 def _waiting_since(draft: Draft) -> datetime | None:
@@ -280,7 +296,8 @@ def _keep_asking(draft: Draft) -> None:
     observed = draft.observed
     due = (observed.call_seen or observed.now) + _ASK_AGAIN
     if due <= observed.now:
-        draft.actions.append(LookAtPod())
+        if LookAtPod() not in draft.actions:
+            draft.actions.append(LookAtPod())
     else:
         draft.wakes.append(due)
 

@@ -231,6 +231,19 @@ def test_an_agent_that_never_took_its_job_fails_with_the_refusal() -> None:
     assert refused.message in decision.status.message
 
 
+def test_an_agent_that_may_have_joined_unnoticed_is_asked_for_before_its_session_fails() -> None:
+    late = decide(starting(now=60, pod=pod(ready=True)))
+    assert LookAtPod() in late.actions
+    assert late.status.phase is Phase.STARTING
+
+    came = decide(starting(now=61, pod=pod(ready=True), call=running(), call_seen=at(61)))
+    assert came.status.phase is Phase.ACTIVE
+
+    assigned = call(PodState.RUNNING, assigned=2.0, dispatched=2.1)
+    never = decide(starting(now=61, pod=pod(ready=True), call=assigned, call_seen=at(61)))
+    assert never.status.end_reason is Reason.AGENT_NOT_JOINED
+
+
 def test_a_pod_that_is_ready_gets_the_job() -> None:
     decision = decide(starting(pod=pod(ready=True)))
 
