@@ -62,7 +62,7 @@ class Gateway:
     async def _main(self, process: Process) -> None:
         """What ``gateway.app.run`` does."""
         scene, kube = self._scene, KubeDoor(process, self._scene)
-        directory = Directory()
+        directory = Directory(unix)
         keyring = Keyring(kube, directory, now)
         sessions = Sessions(kube, directory, Notices(TracedEvents(process, kube)))
         http: Any = Http({"http://operator/hint": partial(self._hint, process)})

@@ -114,6 +114,10 @@ def unanswered(scene: Scene, excused: set[str]) -> list[str]:
     for room in scene.livekit.rooms.values():
         if not room.callers or room.sid in excused:
             continue
+        last = max(caller.joined_at for caller in room.callers)
+        if last < scene.parted.get(room.sid, 0.0):
+            # Their call was ended, and they stay without an agent.
+            continue
         of_room = [one for one in sessions if sid_of(one) == room.sid]
         if len(room.live_agents) != 1:
             wrong.append(f"{len(room.live_agents)} agents are with the caller in {room.sid}")

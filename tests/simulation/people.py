@@ -6,7 +6,7 @@ from typing import Final
 from tests.simulation.chance import Chance
 from tests.simulation.gateways import KEY, SECRET
 from tests.simulation.livekit import Participant
-from tests.simulation.scene import NAMESPACE, Scene
+from tests.simulation.scene import NAMESPACE, Scene, unix
 from tests.support.fake_kube import put_secret
 from voicepod.kube.client import VOICE_AGENTS, VOICE_SESSIONS, Object
 
@@ -126,6 +126,7 @@ class Callers:
         for item in store.kept(VOICE_SESSIONS):
             if item["spec"]["room"] != self._room:
                 continue
+            self._scene.parted[caller.room.sid] = unix()
             name = item["metadata"]["name"]
             self._scene.trace.say("platform", "deletes" if deleted else "ends", name)
             if deleted:

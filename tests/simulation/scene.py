@@ -43,6 +43,8 @@ class Scene:
     weather: Weather = CALM
     store: FakeKube = field(default_factory=lambda: FakeKube(clock))
     livekit: LiveKit = field(init=False)
+    parted: dict[str, float] = field(default_factory=dict)
+    """By rooms' sids, when somebody ended the call in it, in Unix seconds."""
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     hint: Callable[[dict[str, str]], bool] = _nobody
     """The operator's ``/hint``: whether it takes one. Raises OSError where no operator is."""

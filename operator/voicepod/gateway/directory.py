@@ -6,18 +6,26 @@ too.
 
 import asyncio
 import logging
+import time
+from collections import OrderedDict
 from collections.abc import Callable, Collection
+from typing import Final
 
 from voicepod.gateway.objects import Agent, Key, Session, parse_agent, parse_session
 from voicepod.kube.client import VOICE_AGENTS, VOICE_SESSIONS, Kube, Object
 
 logger = logging.getLogger(__name__)
 
+# As many calls as there may be at once: the rooms that are forgotten beyond it are long closed.
+_PARTINGS: Final = 10_000
+
 
 class Directory:
     """The VoiceAgents and VoiceSessions of the watched namespaces."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        """``clock`` returns Unix seconds."""
+        self._clock = clock
         self.agents: dict[Key, Agent] = {}
         self.departed: dict[Key, Agent] = {}
         """VoiceAgents that were deleted: they get no room any more, but their live calls go on, and
@@ -28,6 +36,8 @@ class Directory:
         self._in_room: dict[str, dict[Key, Session]] = {}
         self._news: dict[Key, asyncio.Event] = {}
         """Of the sessions that somebody waits for."""
+        self._partings: OrderedDict[str, float] = OrderedDict()
+        """By the sids of rooms: when a session was ended that was deleted by now."""
 
     def sessions_in(self, room: str) -> list[Session]:
         """Return the sessions, unfinished or not, of a room with this name."""
@@ -37,6 +47,15 @@ class Directory:
         """Return the sessions of some VoiceAgents that go on."""
         sessions = self._sessions.values()
         return [one for one in sessions if one.agent in agents and not one.finished]
+
+    def parted(self, room: str, sid: str) -> float | None:
+        """Return when a session of this very room was last ended though its caller was there.
+
+        In Unix seconds; None if none was.
+        """
+        partings = [one.parted for one in self.sessions_in(room) if one.room_sid == sid]
+        known = [when for when in (*partings, self._partings.get(sid)) if when is not None]
+        return max(known, default=None)
 
     def has_session(self, key: Key) -> bool:
         """Whether there is a session with this namespace and name."""
@@ -72,11 +91,21 @@ class Directory:
         known = self._sessions.get(session.key)
         if deleted:
             if known and known.uid == session.uid:
+                self._part(session)
                 self.forget_session(session.key)
         elif known is None or known.version < session.version:
             self._sessions[session.key] = session
             self._in_room.setdefault(session.room, {})[session.key] = session
             self._tell(session.key)
+
+    def _part(self, session: Session) -> None:
+        """Keep in mind that a room's session was ended, by its deletion or before."""
+        when = session.parted if session.end_reason else self._clock()
+        if when is not None and session.room_sid:
+            self._partings[session.room_sid] = when
+            self._partings.move_to_end(session.room_sid)
+            if len(self._partings) > _PARTINGS:
+                self._partings.popitem(last=False)
 
     def forget_session(self, key: Key) -> None:
         """Drop a session that turned out to be gone."""

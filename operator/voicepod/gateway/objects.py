@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from voicepod.api.agent import LiveKit, RoomRule
+from voicepod.api.conditions import Reason
 from voicepod.api.names import ANNOTATION_AGENT_NAME, ANNOTATION_ROOM_CHANGED
 from voicepod.api.session import Phase
 from voicepod.gateway.rules import Rules
@@ -11,6 +13,9 @@ from voicepod.kube.client import Object
 
 Key = tuple[str, str]
 """Namespace and name."""
+
+# Ends of a call whose caller is there: the room stays theirs, without an agent.
+_ON_PURPOSE: Final = frozenset({Reason.REQUESTED, Reason.MAX_DURATION})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,11 @@ class Session:
     """The operator has seen a caller in the room, and none leave."""
     room_changed: str
     """Id of the event that it was last touched for."""
+    end_reason: str
+    """Empty while nobody has decided that it is over."""
+    parted: float | None
+    """When it was ended though its caller was there, in Unix seconds: only who joins after that
+    wants an agent again. None while it goes on, and of all other ends."""
 
     @property
     def finished(self) -> bool:
@@ -90,4 +100,12 @@ def parse_session(raw: Object) -> Session:
         joined="joined" in times,
         caller_there="caller" in times and "left" not in times,
         room_changed=annotations.get(ANNOTATION_ROOM_CHANGED, ""),
+        end_reason=status.get("endReason", ""),
+        parted=_parted(status.get("endReason", ""), times),
     )
+
+
+def _parted(reason: str, times: dict[str, str]) -> float | None:
+    if reason not in _ON_PURPOSE or "ending" not in times:
+        return None
+    return datetime.fromisoformat(times["ending"]).timestamp()

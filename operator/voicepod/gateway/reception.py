@@ -119,7 +119,7 @@ class Reception:
         return replace(visit, created_at=event.created_at)
 
     async def _opened(self, visit: Visit) -> Outcome:
-        if self._sessions_of(visit):
+        if self._sessions_of(visit) or self._parted(visit) is not None:
             return Outcome.EXISTS
         return await self._admit(visit)
 
@@ -127,7 +127,8 @@ class Reception:
         sessions = self._sessions_of(visit)
         session = next((one for one in sessions if not one.finished), None)
         if session is None:
-            return await self._admit(visit, caller=True, again=bool(sessions))
+            again = bool(sessions) or self._parted(visit) is not None
+            return await self._admit(visit, caller=True, again=again)
         if session.ending:
             return Outcome.ENDING
         if session.caller_there:
@@ -259,7 +260,14 @@ class Reception:
         if not caller_needed and self.clock() - visit.created_at < _LATE:
             return True
         room = await self._rooms_of(agent).look(visit.room)
-        return room.sid == visit.sid and (bool(room.callers) or not caller_needed)
+        if room.sid != visit.sid:
+            return False
+        # Whose call was ended on purpose keeps their place in the room, and gets no agent for it.
+        wanted = bool(room.callers) and room.last_joined >= (self._parted(visit) or 0.0)
+        return wanted or not caller_needed
+
+    def _parted(self, visit: Visit) -> float | None:
+        return self.directory.parted(visit.room, visit.sid)
 
     def _rooms_of(self, agent: Agent) -> Rooms:
         credentials = self.keyring.credentials_of(agent)

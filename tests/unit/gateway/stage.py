@@ -81,7 +81,7 @@ class Stage:
         self.now = time.time()
         self.kube: FakeKube = beside.kube if beside else FakeKube()
         self.livekit: FakeLiveKit = beside.livekit if beside else FakeLiveKit()
-        self.directory = Directory()
+        self.directory = Directory(lambda: self.now)
         self.directory.filled = True
         self.events = NotedEvents(self.kube)
         self.metrics = Metrics()
@@ -165,6 +165,10 @@ class Stage:
         """Make a VoiceSession as somebody does with kubectl."""
         spec = {"agentRef": {"name": agent}, "room": room, "roomSid": sid}
         self.kube.put(VOICE_SESSIONS, "voice", {"metadata": {"name": name}, "spec": spec})
+
+    def remove_session(self, name: str = "by-hand") -> None:
+        """Delete a VoiceSession as somebody does with kubectl."""
+        self.kube.remove(VOICE_SESSIONS, "voice", name)
 
     def set_status(self, phase: str, caller_there: bool = False, **status: Any) -> None:
         """Have the operator write a status to the latest session."""

@@ -166,8 +166,9 @@ async def test_every_name_of_a_room_works(stage: Stage, name: str) -> None:
         stage.kube.remove(VOICE_SESSIONS, "voice", session["metadata"]["name"])
     if not stage.kube.objects(VOICE_AGENTS):
         stage.add_agent("ada", {"regex": "(?s).*"})
-    assert await stage.send("room_started", room=name) == (OK, {"outcome": "created"})
-    assert await stage.send(LEFT, room=name) == (OK, {"outcome": "touched"})
+    sid = f"RM_{len(stage.kube.calls)}"
+    assert await stage.send("room_started", name, sid) == (OK, {"outcome": "created"})
+    assert await stage.send(LEFT, name, sid) == (OK, {"outcome": "touched"})
 
 
 async def test_a_name_that_is_too_long_for_a_session_is_counted_and_logged(

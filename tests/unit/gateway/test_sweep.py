@@ -94,3 +94,50 @@ async def test_a_server_that_is_away_keeps_nobody_from_the_others(stage: Stage) 
     await swept(stage, ROBERT)
 
     assert len(stage.sessions()) == 1
+
+
+# When the operator decided to end a call, by its own clock.
+ENDED_AT = 1_767_225_600.0
+ENDED = "2026-01-01T00:00:00.000Z"
+
+
+@pytest.mark.parametrize(
+    ("joined", "phase", "reason", "calls"),
+    [
+        (ENDED_AT - 60, "Ended", "Requested", 1),
+        (ENDED_AT - 60, "Ended", "MaxDuration", 1),
+        (ENDED_AT + 1, "Ended", "Requested", 2),
+        (ENDED_AT - 0.1, "Ended", "CallerLeft", 2),
+        (ENDED_AT - 60, "Failed", "AgentLost", 2),
+    ],
+)
+async def test_a_call_that_was_ended_on_purpose_gets_a_new_session_for_who_joins_later_only(
+    stage: Stage, joined: float, phase: str, reason: str, calls: int
+) -> None:
+    stage.add_agent()
+    stage.add_session(sid=SID)
+    stage.set_status(phase, endReason=reason, times={"ending": ENDED})
+
+    stage.livekit.rooms["lobby"] = Room("lobby", SID, ROBERT, last_joined=joined)
+    await sweep(stage)
+
+    assert len(stage.sessions()) == calls
+
+
+@pytest.mark.parametrize(("late", "calls"), [(-60, 0), (1, 1)])
+@pytest.mark.parametrize("event", ["sweep", "participant_joined", "room_started"])
+async def test_a_session_that_was_deleted_is_made_anew_for_who_joins_later_only(
+    stage: Stage, event: str, late: float, calls: int
+) -> None:
+    stage.add_agent()
+    stage.add_session(sid=SID)
+    stage.remove_session()
+    stage.livekit.rooms["lobby"] = Room("lobby", SID, ROBERT, last_joined=stage.now + late)
+
+    if event == "sweep":
+        await sweep(stage)
+    else:
+        await stage.send(event)
+
+    # A room starts once: that event is older than its session.
+    assert len(stage.sessions()) == (0 if event == "room_started" else calls)
