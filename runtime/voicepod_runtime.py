@@ -183,13 +183,14 @@ class _Reporter:
         self._first_audio: float | None = None
         self._metrics: llm.MetricsReport = {}
         self._tools: set[str] = set()
-        self._moved = time.monotonic()
+        self._moved = self._spoken = time.monotonic()
         self._closed = False
         self._error = ""
         self._failing = False
         self._news = asyncio.Event()
         session.on("agent_state_changed", self._on_state)
-        session.on("user_state_changed", self._on_move)
+        session.on("user_state_changed", self._on_user_state)
+        session.on("user_input_transcribed", self._on_words)
         session.on("speech_created", self._on_move)
         session.on("tool_execution_updated", self._on_tool)
         session.on("conversation_item_added", self._on_item)
@@ -210,10 +211,19 @@ class _Reporter:
         self._task.cancel()
 
     def _on_state(self, event: agents.AgentStateChangedEvent) -> None:
-        self._moved = time.monotonic()
+        self._moved = self._spoken = time.monotonic()
         if event.new_state == "speaking" and self._first_audio is None:
             self._first_audio = event.created_at
         self._news.set()
+
+    def _on_user_state(self, event: agents.UserStateChangedEvent) -> None:
+        self._moved = time.monotonic()
+        # "away" is said of those who have been silent for a while.
+        if event.new_state != "away":
+            self._spoken = self._moved
+
+    def _on_words(self, _: object) -> None:
+        self._spoken = time.monotonic()
 
     def _on_move(self, _: object) -> None:
         self._moved = time.monotonic()
@@ -229,6 +239,7 @@ class _Reporter:
         if isinstance(event.item, llm.ChatMessage) and event.item.role == "assistant":
             self._turns += 1
             self._metrics = event.item.metrics
+        self._spoken = time.monotonic()
         self._keep()
 
     def _on_tools_executed(self, _: object) -> None:
@@ -292,6 +303,7 @@ class _Reporter:
         return {
             "speech": speech,
             "waited": 0.0 if last else self._waited(),
+            "quiet": 0.0 if last else self._quiet(),
             "error": self._error,
             "last": last,
         }
@@ -303,14 +315,25 @@ class _Reporter:
             self._moved = now
         return now - self._moved
 
+    def _quiet(self) -> float:
+        """Return for how many seconds nobody has spoken in a call that somebody is in."""
+        now = time.monotonic()
+        if self._is_held_up() or self._session.agent_state != "listening":
+            self._spoken = now
+        return now - self._spoken
+
     def _is_awaited(self) -> bool:
         session = self._session
-        # A tool takes its time, and is not to be called a second time by a replacement.
-        if self._tools or session.user_state == "speaking" or not self._is_heard():
+        if self._is_held_up():
             return False
         if session.agent_state in ("initializing", "thinking"):
             return True
         return session.current_speech is not None and session.agent_state != "speaking"
+
+    def _is_held_up(self) -> bool:
+        """Whether there is a reason for the agent to be silent."""
+        # A tool takes its time, and is not to be called a second time by a replacement.
+        return bool(self._tools) or self._session.user_state == "speaking" or not self._is_heard()
 
     def _is_heard(self) -> bool:
         """Whether a caller is there who would hear the agent."""

@@ -24,6 +24,10 @@ AGENTS: dict[str, tuple[Json, str]] = {
         {"lifecycle": {"maxDuration": "0s"}},
         "maxDuration must be between 1s and 24h",
     ),
+    "no time to talk": (
+        {"lifecycle": {"maxDuration": "10s", "shutdownGrace": "10s"}},
+        "maxDuration must be longer than shutdownGrace",
+    ),
     "not a duration": ({"lifecycle": {"reconnectGrace": "soon"}}, "spec.lifecycle.reconnectGrace"),
     "not a server": (
         {"livekit": {"url": "http://livekit", "credentialsSecretRef": {"name": "livekit"}}},

@@ -66,6 +66,7 @@ class Reason(StrEnum):
     CALLER_NEVER_CAME = "CallerNeverCame"
     ROOM_CLOSED = "RoomClosed"
     ROOM_TAKEN = "RoomTaken"
+    IDLE_TIMEOUT = "IdleTimeout"
     MAX_DURATION = "MaxDuration"
     REQUESTED = "Requested"
     AGENT_CLOSED_ROOM = "AgentClosedRoom"

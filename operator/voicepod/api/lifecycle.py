@@ -9,9 +9,15 @@ from voicepod.api.durations import Duration, between, seconds
 _LIMITS: list[JsonValue] = [
     between("startDeadline", "1s", "1h"),
     between("reconnectGrace", "0s", "1h"),
+    between("idleTimeout", "0s", "24h"),
     between("maxDuration", "1s", "24h"),
     between("shutdownGrace", "0s", "10m"),
     between("ttlAfterFinished", "0s", "168h"),
+    {
+        "rule": "!has(self.maxDuration) || !has(self.shutdownGrace) || "
+        "duration(self.maxDuration) > duration(self.shutdownGrace)",
+        "message": "maxDuration must be longer than shutdownGrace, which is its last part",
+    },
 ]
 
 
@@ -33,9 +39,15 @@ class Lifecycle(Model):
         description="How long the agent waits for a caller who left while the room stays open. "
         "0s to 1h.",
     )
+    idle_timeout: Duration = Field(
+        default="0s",
+        description="How long nobody may speak, neither the caller nor the agent, before the call "
+        "ends; needs voicepod's runtime in the agent. 0s to 24h; 0s: as long as they like.",
+    )
     max_duration: Duration = Field(
         default="2h",
-        description="How long a call may last, counted from the agent's join. 1s to 24h.",
+        description="How long a call may last, counted from the agent's join. The agent is told "
+        "shutdownGrace before that it is over. 1s to 24h, and longer than shutdownGrace.",
     )
     shutdown_grace: Duration = Field(
         default="10s",

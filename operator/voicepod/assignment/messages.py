@@ -105,6 +105,8 @@ class Assignment(Message):
     job_id: str
     shutdown_grace: float
     """Seconds that the agent gets to say goodbye."""
+    idle_timeout: float = 0.0
+    """Seconds that nobody may speak before the operator hears of it; 0.0: it never does."""
     metadata: str = ""
     """The agent finds it as its job's metadata."""
     checkpoint: str | None = None
@@ -232,6 +234,8 @@ class PodStatus(Message):
     """The agent asked to delete its room, which only the operator can."""
     stopping: bool = False
     """Somebody deletes the pod in the middle of its call, which waits for another to take over."""
+    idle: bool = False
+    """Nobody has spoken for ``Assignment.idle_timeout``."""
     speech: Speech | None = None
     """None for an agent without the runtime."""
 

@@ -15,7 +15,7 @@ Key = tuple[str, str]
 """Namespace and name."""
 
 # Ends of a call whose caller is there: the room stays theirs, without an agent.
-_ON_PURPOSE: Final = frozenset({Reason.REQUESTED, Reason.MAX_DURATION})
+_ON_PURPOSE: Final = frozenset({Reason.REQUESTED, Reason.IDLE_TIMEOUT, Reason.MAX_DURATION})
 
 
 @dataclass(frozen=True, slots=True)

@@ -215,6 +215,7 @@ class Actor:
                 metadata=session.spec.metadata,
                 checkpoint=record.checkpoint,
                 shutdown_grace=lifecycle.seconds("shutdown_grace"),
+                idle_timeout=lifecycle.seconds("idle_timeout"),
             ),
         )
         dispatched = await self.pods.dispatch(

@@ -56,6 +56,7 @@ _ENDED: Final = frozenset(
         Reason.CALLER_NEVER_CAME,
         Reason.ROOM_CLOSED,
         Reason.ROOM_TAKEN,
+        Reason.IDLE_TIMEOUT,
         Reason.MAX_DURATION,
         Reason.REQUESTED,
         Reason.AGENT_CLOSED_ROOM,
@@ -162,7 +163,9 @@ def _why_over(draft: Draft) -> tuple[Reason, str] | None:
     if left and (_job_over(call) or _still_alone_after(draft, left, "reconnect_grace")):
         return Reason.CALLER_LEFT, "the caller left"
     if times.joined:
-        if draft.after(times.joined, "max_duration"):
+        if _is_idle(draft):
+            return Reason.IDLE_TIMEOUT, "nobody has spoken for idleTimeout"
+        if _is_time_to_say_goodbye(draft, times.joined):
             return Reason.MAX_DURATION, "the call reached maxDuration"
         never = not times.caller and not unsure
         if never and _still_alone_after(draft, times.joined, "start_deadline"):
@@ -188,6 +191,27 @@ def _may_have_joined(draft: Draft, waiting: datetime) -> bool:
         return False
     draft.actions.append(LookAtPod())
     return True
+
+
+def _is_idle(draft: Draft) -> bool:
+    """Whether nobody speaks, by the sidecar's word of just now.
+
+    When the end could not be written, somebody may have spoken since.
+    """
+    observed = draft.observed
+    if observed.call is None or not observed.call.idle:
+        return False
+    if observed.call_seen and not draft.over(observed.call_seen, _ASK_AGAIN):
+        return True
+    draft.actions.append(LookAtPod())
+    return False
+
+
+def _is_time_to_say_goodbye(draft: Draft, joined: datetime) -> bool:
+    """Whether no more is left of the longest call than the agent may speak for."""
+    lifecycle = draft.observed.lifecycle
+    talk = lifecycle.seconds("max_duration") - lifecycle.seconds("shutdown_grace")
+    return draft.over(joined, timedelta(seconds=talk))
 
 
 def _waiting_since(draft: Draft) -> datetime | None:

@@ -1,6 +1,7 @@
 """Whether the caller is being answered, judged by what the runtime in the agent's process reports.
 
-An agent without the runtime reports nothing, and is judged by its websocket alone.
+An agent without the runtime reports nothing, and is judged by its websocket alone; nobody hears
+whether anybody speaks then.
 """
 
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ class Beat(Message):
     speech: Speech
     waited: float = 0.0
     """Seconds that a caller has been waiting for the agent to speak, 0.0 if nobody does."""
+    quiet: float = 0.0
+    """Seconds since anybody spoke in a call that somebody is in."""
     error: str = ""
     """Why the agent's session has closed by itself, and will never speak again."""
     last: bool = False
@@ -55,6 +58,11 @@ class Health:
     def speech(self) -> Speech | None:
         """How the agent talks; None when it has never told."""
         return self._last.speech if self._last else None
+
+    @property
+    def quiet(self) -> float:
+        """Seconds since anybody spoke; 0.0 when nobody tells."""
+        return self._last.quiet if self._last else 0.0
 
     def beat(self, beat: Beat) -> None:
         """A beat has come."""

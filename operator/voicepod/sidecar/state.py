@@ -94,6 +94,12 @@ class Pod:
         return self.job is None or self.job.status == "JS_PENDING"
 
     @property
+    def idle(self) -> bool:
+        """Nobody has spoken for as long as the session allows."""
+        most = self.assignment.idle_timeout if self.assignment else 0.0
+        return self.state is PodState.RUNNING and 0.0 < most <= self._health.quiet
+
+    @property
     def checkpoint(self) -> str | None:
         """The conversation so far: the agent's own, or the one that it was to go on with."""
         if self._checkpoint is None and self.assignment:
@@ -113,6 +119,7 @@ class Pod:
             end=self._end,
             room_deletion_requested=self.room_deletion_requested,
             stopping=self.stopping,
+            idle=self.idle,
             speech=self._health.speech,
         )
 

@@ -43,6 +43,10 @@ _HANDOVER: Final = 5.0
 # of the operator does for both then.
 _AUDIO_GRACE: Final = 1.5
 
+# Seconds between two hints that nobody speaks, should one get lost: as late as a call ends whose
+# webhooks got lost.
+_IDLE_HINTS: Final = 30.0
+
 
 class Supervisor:
     """The life of one pod, with all that it does to the world."""
@@ -69,6 +73,7 @@ class Supervisor:
         self._watch: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._joined_hint: asyncio.TimerHandle | None = None
+        self._next_idle_hint = 0.0
         self._leaving = asyncio.Event()
         self._handed_over = asyncio.Event()
         self._session_over = False
@@ -264,7 +269,16 @@ class Supervisor:
     def _tick(self) -> None:
         self._step(self.pod.tick)
         if self.pod.state is PodState.RUNNING:
+            self._tell_if_idle()
             self._timer = asyncio.get_running_loop().call_later(TICK, self._tick)
+
+    def _tell_if_idle(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if not self.pod.idle:
+            self._next_idle_hint = now
+        elif now >= self._next_idle_hint:
+            self._next_idle_hint = now + _IDLE_HINTS
+            self._hints.send()
 
     async def _negotiate(self, job: agent.Job, worker: Worker) -> Accepted:
         try:

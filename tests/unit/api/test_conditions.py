@@ -1,4 +1,5 @@
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,7 @@ pytestmark = pytest.mark.unit
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 LATER = NOON + timedelta(minutes=1)
 READY = ConditionType.READY
+DOCS = Path(__file__).parents[3] / "docs" / "sessions.md"
 
 
 def test_a_condition_says_since_when_it_has_its_status() -> None:
@@ -58,6 +60,13 @@ def test_other_conditions_stay_as_they_are() -> None:
     assert ready.last_transition_time == NOON
     assert active.status == "True"
     assert condition(both, ConditionType.POD_READY) is None
+
+
+def test_what_to_do_about_each_reason_is_in_the_docs() -> None:
+    well = {Reason.ACCEPTED, Reason.READY, Reason.IN_CALL, Reason.CALLER_AWAY}
+    rows = [line.split("|")[1] for line in DOCS.read_text().splitlines() if line.startswith("|")]
+
+    assert [reason for reason in Reason if reason not in well and reason not in str(rows)] == []
 
 
 def test_a_message_keeps_its_end_where_errors_stand() -> None:

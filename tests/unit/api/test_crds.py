@@ -93,6 +93,7 @@ def test_an_agents_lifecycle_is_filled_in_even_where_it_is_left_out() -> None:
     assert {name: field["default"] for name, field in lifecycle["properties"].items()} == {
         "startDeadline": "60s",
         "reconnectGrace": "10s",
+        "idleTimeout": "0s",
         "maxDuration": "2h",
         "shutdownGrace": "10s",
         "maxReplacements": 3,

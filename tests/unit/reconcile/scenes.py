@@ -80,7 +80,9 @@ def pod(**changes: Any) -> Pod:
     return Pod(**(values | changes))
 
 
-def call(state: PodState, end: str = "", closes_room: bool = False, **moments: float) -> PodStatus:
+def call(
+    state: PodState, end: str = "", closes_room: bool = False, idle: bool = False, **moments: float
+) -> PodStatus:
     """What a sidecar says; moments are seconds from noon."""
     connected = state not in (PodState.STARTING, PodState.ENDED, PodState.LOST)
     return PodStatus(
@@ -90,6 +92,7 @@ def call(state: PodState, end: str = "", closes_room: bool = False, **moments: f
         at=Timestamps(**{name: unix(moment) for name, moment in moments.items()}),
         end=End(EndReason.JOB_FINISHED, end) if end else None,
         room_deletion_requested=closes_room,
+        idle=idle,
     )
 
 

@@ -50,18 +50,28 @@ def over(scene: Observed) -> tuple[Phase, Reason | None]:
     return status.phase, status.end_reason
 
 
-def test_a_call_goes_on_without_a_question_until_its_longest_duration() -> None:
+def test_a_call_goes_on_without_a_question_until_a_goodbye_before_its_longest() -> None:
     decision = decide(in_call())
 
     assert (decision.status.phase, decision.actions) == (Phase.ACTIVE, ())
-    assert decision.wake == at(3 + 2 * 3600)
+    assert decision.wake == at(3 + 2 * 3600 - 10)
 
 
-def test_a_call_that_lasted_its_longest_is_ended() -> None:
-    decision = decide(in_call(now=3 + 2 * 3600))
+def test_the_goodbye_of_the_longest_call_is_over_with_it() -> None:
+    told = decide(in_call(now=3 + 2 * 3600 - 10))
+    assert told.status.end_reason is Reason.MAX_DURATION
+    assert told.actions == (EndJob(Reason.MAX_DURATION),)
 
-    assert decision.status.end_reason is Reason.MAX_DURATION
-    assert EndJob(Reason.MAX_DURATION) in decision.actions
+    goodbye = running(state=PodState.ENDING)
+    over = in_call(now=3 + 2 * 3600, status=told.status, call=goodbye, call_seen=at(7200))
+    assert decide(over).actions == (EvictAgent(), DeletePod(pod(ready=True)))
+    assert decide(over).status.phase is Phase.ENDED
+
+
+def test_nobody_is_taken_to_be_silent_by_what_was_so_seconds_ago() -> None:
+    old = decide(in_call(now=6, call=running(idle=True), call_seen=at(4)))
+
+    assert (old.status.phase, old.actions) == (Phase.ACTIVE, (LookAtPod(),))
 
 
 def test_the_agent_waits_for_a_caller_who_left_and_says_so() -> None:

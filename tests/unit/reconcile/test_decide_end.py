@@ -43,6 +43,7 @@ ENDS = [
     (in_call(room_holder="earlier"), Reason.ROOM_TAKEN),
     (in_call(room=CLOSED), Reason.ROOM_CLOSED),
     (in_call(call=running(closes_room=True), room=CLOSED), Reason.AGENT_CLOSED_ROOM),
+    (in_call(call=running(idle=True)), Reason.IDLE_TIMEOUT),
     (in_call(now=8000), Reason.MAX_DURATION),
     (alone(now=20, room_seen=at(20)), Reason.CALLER_LEFT),
 ]

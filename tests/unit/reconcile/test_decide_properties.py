@@ -38,7 +38,7 @@ pytestmark = pytest.mark.unit
 
 # Within it lie all deadlines but the longest; the edges are hit on purpose.
 seconds = st.one_of(
-    st.sampled_from([0, 2, 3, 10, 13, 20, 60, 63, 3600, 7203]), st.floats(0, 10_000)
+    st.sampled_from([0, 2, 3, 10, 13, 20, 60, 63, 3600, 7193, 7203]), st.floats(0, 10_000)
 )
 moments = seconds.map(at)
 maybe = st.none() | moments
@@ -86,6 +86,7 @@ calls = st.builds(
     ),
     end=st.none() | st.builds(End, st.sampled_from(EndReason), st.text(max_size=5)),
     room_deletion_requested=st.booleans(),
+    idle=st.booleans(),
 )
 rooms = st.builds(
     Room,

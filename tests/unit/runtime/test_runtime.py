@@ -3,7 +3,8 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Iterator
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any
@@ -332,6 +333,86 @@ async def test_a_caller_who_waits_for_an_answer_is_told_of(
 def waited(pod: Rig) -> float:
     beat = pod.supervisor.pod._health._last
     return beat.waited if beat else 0.0
+
+
+class Clock:
+    """What the runtime takes for ``time``: it goes on when the test says so."""
+
+    time = staticmethod(time.time)
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(voicepod_runtime, "time", clock)
+    monkeypatch.setattr(voicepod_runtime, "_BEAT", 0.01)
+    return clock
+
+
+async def next_beat(pod: Rig) -> None:
+    before = pod.supervisor.pod._health._last
+    await until(lambda: pod.supervisor.pod._health._last is not before)
+
+
+async def is_quiet_for(pod: Rig, seconds: float) -> None:
+    await until(lambda: pod.supervisor.pod._health.quiet == seconds)
+
+
+@pytest.mark.parametrize(
+    "speak",
+    [
+        lambda session: session._update_user_state("speaking"),
+        lambda session: session._update_agent_state("speaking"),
+        lambda session: session.emit("user_input_transcribed", None),
+        lambda session: session.generate_reply(user_input="My name is Robert."),
+    ],
+    ids=["caller", "agent", "caller whom only the recognizer hears", "caller who types"],
+)
+async def test_how_long_nobody_has_spoken_is_told_until_somebody_does(
+    pod: Rig,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+    speak: Callable[[AgentSession[None]], object],
+) -> None:
+    monkeypatch.setattr(voicepod_runtime._Reporter, "_is_heard", lambda self: True)
+    with a_job():
+        async with new_session() as session:
+            await session.start(Agent(instructions="You work in a cafe."))
+            clock.now += 100
+            await is_quiet_for(pod, 100)
+            speak(session)
+            await is_quiet_for(pod, 0)
+
+
+async def test_a_caller_who_is_said_to_be_away_has_not_spoken(
+    pod: Rig, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(voicepod_runtime._Reporter, "_is_heard", lambda self: True)
+    with a_job():
+        async with new_session() as session:
+            await session.start(Agent(instructions="You work in a cafe."))
+            clock.now += 100
+            session._update_user_state("away")
+            clock.now += 1
+            await is_quiet_for(pod, 101)
+
+
+async def test_the_time_in_which_no_caller_is_there_does_not_count(pod: Rig, clock: Clock) -> None:
+    with a_job():
+        async with new_session() as session:
+            await session.start(Agent(instructions="You work in a cafe."))
+            await until(lambda: talks(pod))
+            clock.now += 100
+            await next_beat(pod)
+            # That one may have been on its way.
+            await next_beat(pod)
+            assert pod.supervisor.pod._health.quiet == 0
 
 
 async def test_a_sidecar_that_does_not_listen_keeps_no_call_from_going_on(

@@ -14,14 +14,18 @@ pytestmark = pytest.mark.unit
 WELL = Beat(Speech("listening"))
 
 
-@pytest.fixture
-def pod() -> Pod:
+def running(idle_timeout: float = 0.0) -> Pod:
     pod = Pod(itertools.count(1.0).__next__)
     pod.register("demo", "1.8.9")
-    pod.assign(assignment("a", 1))
+    pod.assign(assignment("a", 1, idle_timeout=idle_timeout))
     pod.accept(Accepted("agent-1"))
     pod.dispatch(Tokens("a", 1, "join", "room"), "agent-1")
     return pod
+
+
+@pytest.fixture
+def pod() -> Pod:
+    return running()
 
 
 def passes(pod: Pod, seconds: float) -> None:
@@ -87,6 +91,34 @@ def test_a_session_that_has_closed_by_an_error_is_silent_for_good(pod: Pod) -> N
 def test_a_caller_waits_for_a_while_and_no_longer(pod: Pod, waited: float, state: str) -> None:
     pod.beat(Beat(Speech("thinking"), waited=waited))
     assert pod.state == state
+
+
+@pytest.mark.parametrize(
+    ("idle_timeout", "quiet", "idle"),
+    [(60.0, 59.9, False), (60.0, 60.0, True), (0.0, 3600.0, False)],
+)
+def test_a_call_is_idle_when_nobody_has_spoken_for_as_long_as_it_allows(
+    idle_timeout: float, quiet: float, idle: bool
+) -> None:
+    pod = running(idle_timeout)
+    assert not pod.status().idle
+    pod.beat(Beat(Speech("listening"), quiet=quiet))
+    assert pod.status().idle == idle
+    assert pod.state == "running"
+
+
+def test_a_call_in_which_somebody_speaks_again_is_idle_no_more() -> None:
+    pod = running(idle_timeout=60.0)
+    pod.beat(Beat(Speech("listening"), quiet=61.0))
+    pod.beat(Beat(Speech("speaking")))
+    assert not pod.status().idle
+
+
+def test_an_agent_that_says_goodbye_is_not_idle() -> None:
+    pod = running(idle_timeout=60.0)
+    pod.beat(Beat(Speech("listening"), quiet=61.0))
+    pod.end("IdleTimeout")
+    assert not pod.status().idle
 
 
 def test_an_agent_that_is_saying_goodbye_is_not_judged(pod: Pod) -> None:

@@ -85,6 +85,19 @@ async def test_an_agent_that_does_not_answer_is_lost_at_once(pod: Rig) -> None:
     )
 
 
+async def test_a_call_in_which_nobody_speaks_is_a_hint_now_and_then(
+    pod: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "TICK", 0.01)
+    monkeypatch.setattr(supervisor, "_IDLE_HINTS", 0.01)
+    await pod.running(idle_timeout=60.0)
+    await beat(pod, '{"speech": {"state": "listening"}, "quiet": 61.5}')
+    before = len(pod.operator.hints)
+    # The first one might have got lost.
+    await until(lambda: len(pod.operator.hints) > before + 1)
+    assert (await pod.status()).idle
+
+
 @pytest.mark.parametrize("key", ["", "Bearer wrong", "agent-key", "Bearer stop-key"])
 async def test_nobody_else_speaks_for_the_agent(pod: Rig, key: str) -> None:
     await pod.running()

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable
 from dataclasses import astuple
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -23,9 +24,9 @@ from voicepod.sidecar.state import Pod, Refused
 pytestmark = pytest.mark.unit
 
 
-def assignment(session: str, generation: int, checkpoint: str | None = None) -> Assignment:
+def assignment(session: str, generation: int, **more: Any) -> Assignment:
     ref, room = SessionRef("voice", session, session), RoomRef("RM_1", "room")
-    return Assignment(ref, generation, room, "ws://livekit", "AJ_1", 1.0, checkpoint=checkpoint)
+    return Assignment(ref, generation, room, "ws://livekit", "AJ_1", 1.0, **more)
 
 
 def register(pod: Pod) -> None:
