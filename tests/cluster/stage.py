@@ -62,6 +62,13 @@ class Stage:
         """Apply a VoiceSession, in a room of its own name."""
         await self.apply(self.voice_session(name, agent, **spec))
 
+    async def apply_secret(self, name: str, **data: str) -> None:
+        """Apply a Secret."""
+        metadata = {"name": name, "namespace": self.namespace}
+        await self.apply(
+            {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": data}
+        )
+
     def voice_session(self, name: str, agent: str, **spec: Any) -> Json:
         """Return the manifest of a VoiceSession."""
         return {

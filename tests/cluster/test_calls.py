@@ -17,6 +17,9 @@ pytestmark = pytest.mark.cluster
 IN_A_ROW = int(os.environ.get("VOICEPOD_CALLS_IN_A_ROW", "3"))
 AT_ONCE = int(os.environ.get("VOICEPOD_CALLS_AT_ONCE", "5"))
 
+# Of what the default agent says when its call is ended and its caller is there.
+GOODBYE = "I have to hang up now"
+
 # In seconds. A caller who gets no answer says it again.
 _REPEAT = 10.0
 """Enough to see that calls share nothing; releases are tried with 20 in a row."""
@@ -189,15 +192,26 @@ async def test_a_closed_room_ends_the_call(stage: Stage) -> None:
     await stage.pods_gone()
 
 
-async def test_a_call_ends_at_max_duration_with_a_goodbye(stage: Stage) -> None:
-    prefix = await stage.apply_agent("long", lifecycle={**LIFECYCLE, "maxDuration": "6s"})
+async def test_the_longest_call_ends_with_a_goodbye_within_it(stage: Stage) -> None:
+    prefix = await stage.apply_agent("long", lifecycle={**LIFECYCLE, "maxDuration": "15s"})
 
     async with stage.call(f"{prefix}1") as caller:
-        greeted = await caller.heard_speech()
-        silent = await caller.heard_silence(after=greeted)
-        await caller.heard_speech(after=silent)
+        await caller.read(GOODBYE)
         name = (await stage.session_of(f"{prefix}1"))["metadata"]["name"]
         status = await stage.in_phase(name, "Ended", "Failed")
 
     assert status["endReason"] == "MaxDuration"
+    await stage.pods_gone()
+
+
+async def test_a_call_ends_with_a_goodbye_when_nobody_speaks(stage: Stage) -> None:
+    prefix = await stage.apply_agent("idle", lifecycle={**LIFECYCLE, "idleTimeout": "3s"})
+
+    async with stage.call(f"{prefix}1") as caller:
+        await caller.heard_speech()
+        await caller.read(GOODBYE)
+        name = (await stage.session_of(f"{prefix}1"))["metadata"]["name"]
+        status = await stage.in_phase(name, "Ended", "Failed")
+
+    assert status["endReason"] == "IdleTimeout"
     await stage.pods_gone()

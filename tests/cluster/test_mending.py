@@ -14,12 +14,6 @@ pytestmark = pytest.mark.cluster
 NO_LIVEKIT = "ws://127.0.0.1:9"
 
 
-def secret(stage: Stage, name: str, **data: str) -> Json:
-    """Return the manifest of a Secret."""
-    metadata = {"name": name, "namespace": stage.namespace}
-    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": data}
-
-
 async def apply(stage: Stage, name: str, url: str = "") -> None:
     """Apply a VoiceAgent with a Secret of its name, and a session of the same name."""
     livekit = {
@@ -63,23 +57,23 @@ async def test_a_session_goes_on_when_livekit_can_be_used(stage: Stage) -> None:
     async def no_secret() -> None:
         await apply(stage, "absent")
         await complains(stage, "absent", "SecretNotFound", f"{stage.namespace}/absent")
-        await stage.apply(secret(stage, "absent", **right))
+        await stage.apply_secret("absent", **right)
 
     async def no_key() -> None:
-        await stage.apply(secret(stage, "halved", LIVEKIT_API_KEY=key))
+        await stage.apply_secret("halved", LIVEKIT_API_KEY=key)
         await apply(stage, "halved")
         await complains(stage, "halved", "SecretKeyMissing", "halved", "LIVEKIT_API_SECRET")
-        await stage.apply(secret(stage, "halved", **right))
+        await stage.apply_secret("halved", **right)
 
     async def wrong_key() -> None:
         wrong = right | {"LIVEKIT_API_SECRET": secrets.token_hex(32)}
-        await stage.apply(secret(stage, "wrong", **wrong))
+        await stage.apply_secret("wrong", **wrong)
         await apply(stage, "wrong")
         await complains(stage, "wrong", "LiveKitUnauthorized", stage.cluster.livekit_url)
-        await stage.apply(secret(stage, "wrong", **right))
+        await stage.apply_secret("wrong", **right)
 
     async def no_server() -> None:
-        await stage.apply(secret(stage, "deaf", **right))
+        await stage.apply_secret("deaf", **right)
         await apply(stage, "deaf", url=NO_LIVEKIT)
         await complains(stage, "deaf", "LiveKitUnreachable", NO_LIVEKIT)
         await apply(stage, "deaf")

@@ -77,6 +77,28 @@ async def test_a_signature_that_is_missing_or_forged_makes_nothing(stage: Stage,
     assert await stage.sessions(room) == []
 
 
+async def test_a_key_counts_from_the_moment_that_its_secret_has_it_until_it_has_another(
+    stage: Stage,
+) -> None:
+    livekit = {"url": stage.cluster.livekit_url, "credentialsSecretRef": {"name": "keys"}}
+    await stage.apply_agent("keyed", livekit=livekit)
+    key, old, new = "APIkeyed", secrets.token_hex(32), secrets.token_hex(32)
+    body = event(f"nobody-wants-{secrets.token_hex(3)}")
+
+    async def answer_is(expected: int, secret: str) -> None:
+        async def so() -> bool:
+            return (await post(stage, body, sign(key, secret, body)))[0] == expected
+
+        await stage.eventually(f"the gateway answers {expected}", so)
+
+    await answer_is(401, old)
+    await stage.apply_secret("keys", LIVEKIT_API_KEY=key, LIVEKIT_API_SECRET=old)
+    await answer_is(200, old)
+    await stage.apply_secret("keys", LIVEKIT_API_KEY=key, LIVEKIT_API_SECRET=new)
+    await answer_is(200, new)
+    await answer_is(401, old)
+
+
 async def test_a_body_other_than_the_signed_one_makes_nothing(stage: Stage, room: str) -> None:
     status, answer = await post(stage, event(room), signed(stage, event(f"{room}-other")))
 
