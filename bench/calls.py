@@ -96,7 +96,7 @@ async def measure(way: Way, number: int, rooms: Callable[[Server], Rooms]) -> Sa
     try:
         caller = Caller(way.server.credentials.url, await way.token(room))
         async with asyncio.timeout(PATIENCE), caller:
-            await caller.agent_track()
+            track = await caller.agent_track()
             with suppress(LocalError):  # A step that nobody has noted is no failed call.
                 told = await way.steps(room)
     except TimeoutError:
@@ -109,8 +109,8 @@ async def measure(way: Way, number: int, rooms: Callable[[Server], Rooms]) -> Sa
             **told,
             **story.read(log, log_start, room),
             "connected": caller.joined,
-            "published": caller.agent_published,
-            "subscribed": caller.agent_tracks[0],
+            "published": track.published,
+            "subscribed": track.subscribed,
         }
         sample.steps = {
             what: round((at - caller.dialed) * 1000, 1)
@@ -118,13 +118,19 @@ async def measure(way: Way, number: int, rooms: Callable[[Server], Rooms]) -> Sa
         }
         sample.published = sample.steps["published"]
 
+    await take_down(way, room, rooms)
+    return sample
+
+
+async def take_down(way: Way, room: str, rooms: Callable[[Server], Rooms]) -> None:
+    """Close a call's room, and wait until nothing of it is left. Raises LocalError."""
+
     async def closed() -> bool:
         await rooms(way.server).close(room)
         return True
 
     await eventually(f"{room} is closed", closed)
     await way.over(room)
-    return sample
 
 
 async def eventually(

@@ -7,7 +7,7 @@ from typing import Any
 from rich.table import Table
 
 from bench.calls import TOKEN_ASKED, Sample, Way
-from bench.figures import Summary, percentile
+from bench.figures import Summary, medians
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ def standing(way: Way, samples: Sequence[Sample]) -> Standing:
         failed=len(ours) - len(went),
         published=Summary.of([published for published, _ in went]),
         from_token=Summary.of([published - steps[TOKEN_ASKED] for published, steps in went]),
-        steps_p50=_medians([steps for _, steps in went]),
+        steps_p50=medians([steps for _, steps in went]),
     )
 
 
@@ -87,12 +87,3 @@ def as_figures(standings: Mapping[str, Standing], samples: Sequence[Sample]) -> 
         "ways": standings,
         "samples": samples,
     }
-
-
-def _medians(calls: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    times: dict[str, list[float]] = {}
-    for steps in calls:
-        for step, at in steps.items():
-            times.setdefault(step, []).append(at)
-    medians = {step: percentile(found, 50) for step, found in times.items()}
-    return dict(sorted(medians.items(), key=lambda item: item[1]))

@@ -7,17 +7,16 @@ from typing import Any
 from livekit import api
 
 from bench.calls import Way, eventually
+from bench.script import Script
 from bench.servers import Server
 from bench.stage import Stage
 from local.chart import AGENT_IMAGE, AGENT_RESOURCES
-from voicepod.kube.client import PODS, SECRETS, Resource
+from voicepod.kube.client import PODS, SECRETS
 from voicepod.kube.errors import NotFound
 
 Json = dict[str, Any]
 
-CONFIG_MAPS = Resource("", "v1", "configmaps")
-
-_SHARED_WORKER = Path(__file__).with_name("shared_worker.py")
+_SHARED_WORKER = Script(Path(__file__).with_name("shared_worker.py"))
 _WORKER_PORT = 8081  # of every worker, in LiveKit's defaults for production
 _REGISTERED = "registered worker"
 _LOG_LINES = 200
@@ -48,24 +47,12 @@ class Workers:
                 "LIVEKIT_API_SECRET": credentials.secret,
             },
         }
-        config_map = {
-            "apiVersion": "v1",
-            "kind": "ConfigMap",
-            "metadata": {"name": "shared-worker"},
-            "data": {_SHARED_WORKER.name: _SHARED_WORKER.read_text()},
-        }
         await self._kube.create(SECRETS, self._namespace, secret)
-        await self._kube.create(CONFIG_MAPS, self._namespace, config_map)
+        await _SHARED_WORKER.install(self._kube, self._namespace)
 
     async def start_shared(self, name: str) -> None:
         """Start LiveKit's shared worker."""
-        container = {
-            "args": [f"/shared/{_SHARED_WORKER.name}", "start"],
-            "env": [{"name": "PYTHONPATH", "value": "/app"}],
-            "volumeMounts": [{"name": "shared", "mountPath": "/shared"}],
-        }
-        volume = {"name": "shared", "configMap": {"name": "shared-worker"}}
-        await self._start(name, container, [volume])
+        await self._start(name, _SHARED_WORKER.container, _SHARED_WORKER.volumes)
 
     async def start_dedicated(self, name: str) -> None:
         """Start a worker that registers under its own name, and takes one call."""

@@ -50,6 +50,16 @@ class Summary:
         return cls(len(values), *figures)
 
 
+def medians(calls: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Return the median of each step, in the order in which they happen."""
+    times: dict[str, list[float]] = {}
+    for steps in calls:
+        for step, at in steps.items():
+            times.setdefault(step, []).append(at)
+    found = {step: percentile(each, 50) for step, each in times.items()}
+    return dict(sorted(found.items(), key=lambda item: item[1]))
+
+
 def write(name: str, figures: Mapping[str, Any]) -> Path:
     """Write ``out/bench/NAME.json``: the figures, under what they were measured on.
 

@@ -7,6 +7,8 @@ from typing import Any
 from bench.calls import STEPS_PATIENCE, Way, eventually
 from bench.stage import Stage
 from local import chart
+from local.errors import LocalError
+from voicepod.api.names import ANNOTATION_CLAIMED
 from voicepod.assignment.messages import PodStatus
 from voicepod.kube.client import PODS, VOICE_AGENTS, VOICE_SESSIONS
 
@@ -79,6 +81,27 @@ class Platform:
         return {
             "session seen": datetime.fromisoformat(times["received"]).timestamp(),
             "pod claimed": datetime.fromisoformat(times["claimed"]).timestamp(),
+            **sidecar_steps(status),
+        }
+
+    async def losses(self, room: str) -> list[Json]:
+        """Return what a room's session says of the agents that it has lost, the oldest first."""
+        session = await self.session_of(room)
+        found: list[Json] = session.get("status", {}).get("lost", []) if session else []
+        return found
+
+    async def takeover_steps(self, room: str) -> Mapping[str, float]:
+        """Return when each step of the last take-over happened."""
+        losses, pod = await self.losses(room), await self.pod_of(room)
+        if not losses or pod is None:
+            raise LocalError(f"the session of {room} has lost no agent, or has none")
+        status = await self.stage.pods.status(pod["status"]["podIP"], pod["metadata"]["uid"])
+        noted = {
+            "noticed": losses[-1]["at"],
+            "pod claimed": pod["metadata"]["annotations"].get(ANNOTATION_CLAIMED),
+        }
+        return {
+            **{what: datetime.fromisoformat(at).timestamp() for what, at in noted.items() if at},
             **sidecar_steps(status),
         }
 

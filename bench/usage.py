@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from local.errors import LocalError
+
 _TICKS = os.sysconf("SC_CLK_TCK")
 _MB = 1_000_000
 
@@ -48,6 +50,15 @@ def processes(pod: dict[str, Any]) -> dict[str, list[int]]:
             name = next((name for key, name in named.items() if key in cgroup), "sandbox")
             found.setdefault(name, []).append(int(directory.name))
     return found
+
+
+def first_process(pids: Iterable[int]) -> int:
+    """Return which of a container's processes it was started for. Raises LocalError if it ended."""
+    for pid in pids:
+        # By its pid in the innermost of its namespaces, which is the container's own.
+        if re.search(r"^NSpid:.*\t1$", _read(pid, "status"), re.MULTILINE):
+            return pid
+    raise LocalError("the container's first process has ended")
 
 
 def cpu_seconds(pids: Iterable[int]) -> float:

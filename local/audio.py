@@ -2,6 +2,7 @@
 
 import asyncio
 import wave
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,33 +34,37 @@ class Ear:
 
     def __init__(self) -> None:
         self.utterances: list[Utterance] = []
-        self._samples = bytearray()
-        self._loud_until = 0.0
+        self.samples = bytearray()
+        """All that was heard, pauses included."""
+        self.loud_until = 0.0
+        """When the last loud frame came, 0.0 if none has."""
 
     def hear(self, frame: bytes, at: float) -> None:
         """Take a frame of 16 bit mono samples which arrived at the time `at`."""
-        self._samples += frame
+        self.samples += frame
         samples = np.frombuffer(frame, dtype=np.int16).astype(np.float64)
         speaking = bool(self.utterances) and self.utterances[-1].end is None
         if np.sqrt(np.mean(samples**2)) >= LOUD:
-            self._loud_until = at
+            self.loud_until = at
             if not speaking:
                 self.utterances.append(Utterance(start=at))
-        elif speaking and at - self._loud_until >= PAUSE:
+        elif speaking and at - self.loud_until >= PAUSE:
             self.line_ended()
 
     def line_ended(self) -> None:
         """End the utterance, as no more of it comes."""
         if self.utterances and self.utterances[-1].end is None:
-            self.utterances[-1].end = self._loud_until
+            self.utterances[-1].end = self.loud_until
 
-    def save(self, path: Path) -> None:
-        """Write all that was heard, pauses included, to a WAV file."""
-        with wave.open(str(path), "wb") as file:
-            file.setnchannels(1)
-            file.setsampwidth(2)
-            file.setframerate(RATE)
-            file.writeframes(self._samples)
+
+def save(path: Path, ears: Iterable[Ear]) -> None:
+    """Write what some ears heard to a WAV file, one after the other."""
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        for ear in ears:
+            file.writeframes(ear.samples)
 
 
 class Microphone:

@@ -14,15 +14,16 @@ The awaitables have no time limit of their own. They raise ConnectionError when 
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Coroutine
+from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
 from livekit import api, rtc
 
-from local.audio import FRAME_SECONDS, RATE, Ear, Microphone, Utterance
+from local.audio import FRAME_SECONDS, RATE, Ear, Microphone, Utterance, save
 
 SPEECH = Path(__file__).parent / "speech"
 """Recordings of what a caller says, mono and 16 bit; `record.sh` there makes them."""
@@ -51,6 +52,22 @@ class Line:
     at: float
 
 
+@dataclass
+class AgentTrack:
+    """An agent's audio track. One that takes a call over brings its own."""
+
+    agent: str
+    """The participant's sid: another one with each join, whatever its identity."""
+    published: float
+    """When it was announced."""
+    subscribed: float = 0.0
+    """When it was there to be heard, 0.0 until then."""
+    ended: float | None = None
+    """When it was gone, None until then."""
+    ear: Ear = field(default_factory=Ear)
+    listening: asyncio.Task[None] | None = None
+
+
 class Caller:
     """One caller in one room; see the module's docstring for how a call goes."""
 
@@ -59,7 +76,7 @@ class Caller:
         self._url = url
         self._token = token
         self._room = rtc.Room()
-        self._ear = Ear()
+        self._tracks: dict[str, AgentTrack] = {}
         self._microphone = Microphone()
         self._tasks: set[asyncio.Task[None]] = set()
         self._news = asyncio.Event()
@@ -68,10 +85,6 @@ class Caller:
         """When the join began."""
         self.joined = 0.0
         """When the room let the caller in."""
-        self.agent_published = 0.0
-        """When an agent's audio track was first announced."""
-        self.agent_tracks: list[float] = []
-        """When an agent's audio track was there to be heard; a replaced agent adds one more."""
         self.transcript: list[Line] = []
         """What both sides said, as the agent wrote it down."""
 
@@ -99,13 +112,29 @@ class Caller:
         await self.leave()
 
     @property
-    def utterances(self) -> list[Utterance]:
-        """All that was heard of the agent, oldest first."""
-        return self._ear.utterances
+    def agent_tracks(self) -> list[AgentTrack]:
+        """The agents' audio tracks, the oldest first."""
+        return list(self._tracks.values())
 
-    async def agent_track(self) -> float:
-        """Wait for the agent's audio track, and say when it came."""
-        return await self._until(lambda: next(iter(self.agent_tracks), None))
+    @property
+    def utterances(self) -> list[Utterance]:
+        """All that was heard of the agents, oldest first."""
+        heard = (u for track in self._tracks.values() for u in track.ear.utterances)
+        return sorted(heard, key=attrgetter("start"))
+
+    async def agent_track(self) -> AgentTrack:
+        """Wait until an agent's audio track is there to be heard."""
+        return await self._until(
+            lambda: next((track for track in self.agent_tracks if track.subscribed), None)
+        )
+
+    async def heard_another(self, agents: Collection[str]) -> AgentTrack:
+        """Wait until an agent begins to speak that is none of these, by their sids."""
+        return await self._until(
+            lambda: next(
+                (t for t in self.agent_tracks if t.agent not in agents and t.ear.utterances), None
+            )
+        )
 
     async def heard_speech(self, after: float = 0.0) -> float:
         """Wait until the agent begins to speak after the time `after`, and say when it did."""
@@ -143,8 +172,8 @@ class Caller:
         return time.time()
 
     def save(self, path: Path) -> None:
-        """Write all that the agent's tracks carried, pauses included, to a WAV file."""
-        self._ear.save(path)
+        """Write all that the agents' tracks carried, pauses included, to a WAV file."""
+        save(path, (track.ear for track in self.agent_tracks))
 
     async def leave(self) -> None:
         """Hang up; the context's end does it too, and twice does no harm."""
@@ -162,6 +191,8 @@ class Caller:
             room = self._room = rtc.Room()
             room.on("track_published", self._on_published)
             room.on("track_subscribed", self._on_track)
+            room.on("track_unpublished", self._on_unpublished)
+            room.on("participant_disconnected", self._on_left)
             room.on("disconnected", self._on_disconnected)
             room.register_text_stream_handler("lk.transcription", self._on_transcription)
             try:
@@ -182,7 +213,26 @@ class Caller:
         self, publication: rtc.RemoteTrackPublication, participant: rtc.RemoteParticipant
     ) -> None:
         if _is_agents_audio(publication, participant):
-            self.agent_published = self.agent_published or time.time()
+            track = AgentTrack(participant.sid, published=time.time())
+            self._tracks.setdefault(publication.sid, track)
+
+    def _on_unpublished(
+        self, publication: rtc.RemoteTrackPublication, participant: rtc.RemoteParticipant
+    ) -> None:
+        if track := self._tracks.get(publication.sid):
+            self._ended(track)
+
+    def _on_left(self, participant: rtc.RemoteParticipant) -> None:
+        # Of its tracks no other event tells.
+        for track in self.agent_tracks:
+            if track.agent == participant.sid:
+                self._ended(track)
+
+    def _ended(self, track: AgentTrack) -> None:
+        track.ended = track.ended or time.time()
+        # What still comes on it is the next agent's: WebRTC uses the line again.
+        if track.listening:
+            track.listening.cancel()
 
     def _on_track(
         self,
@@ -191,21 +241,23 @@ class Caller:
         participant: rtc.RemoteParticipant,
     ) -> None:
         if _is_agents_audio(publication, participant):
-            self.agent_tracks.append(time.time())
+            self._on_published(publication, participant)
+            known = self._tracks[publication.sid]
+            known.subscribed = time.time()
             self._news.set()
-            self._spawn(self._listen(track))
+            known.listening = self._spawn(self._listen(track, known.ear))
 
-    async def _listen(self, track: rtc.Track) -> None:
+    async def _listen(self, track: rtc.Track, ear: Ear) -> None:
         stream = rtc.AudioStream.from_track(
             track=track, sample_rate=RATE, frame_size_ms=int(FRAME_SECONDS * 1000)
         )
         try:
             async for event in stream:
-                self._ear.hear(bytes(event.frame.data), time.time())
+                ear.hear(bytes(event.frame.data), time.time())
                 self._news.set()
         finally:
             await stream.aclose()
-            self._ear.line_ended()
+            ear.line_ended()
             self._news.set()
 
     def _on_transcription(self, reader: rtc.TextStreamReader, identity: str) -> None:
@@ -233,10 +285,11 @@ class Caller:
             await self._news.wait()
         return found
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+    def _spawn(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
 
 def _is_agents_audio(

@@ -6,7 +6,9 @@ import sys
 
 import pytest
 
-from bench.usage import Memory, cpu_seconds, processes
+from bench import usage
+from bench.usage import Memory, cpu_seconds, first_process, processes
+from local.errors import LocalError
 
 pytestmark = pytest.mark.unit
 
@@ -41,3 +43,13 @@ def test_no_process_belongs_to_a_pod_that_is_not_here() -> None:
         "status": {"containerStatuses": [{"name": "agent", "containerID": "containerd://abc"}]},
     }
     assert processes(pod) == {}
+
+
+def test_the_first_process_of_a_container_is_its_number_one(
+    monkeypatch: pytest.MonkeyPatch, gone: int
+) -> None:
+    names = {71: "NSpid:\t71\t11\n", 72: "NSpid:\t72\t1\n", gone: ""}
+    monkeypatch.setattr(usage, "_read", lambda pid, _: names[pid])
+    assert first_process([gone, 71, 72]) == 72
+    with pytest.raises(LocalError, match="has ended"):
+        first_process([gone, 71])

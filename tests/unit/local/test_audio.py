@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from local.audio import FRAME_SECONDS, RATE, Ear, Utterance
+from local.audio import FRAME_SECONDS, RATE, Ear, Utterance, save
 
 pytestmark = pytest.mark.unit
 
@@ -85,7 +85,7 @@ def test_all_that_was_heard_is_kept(tmp_path: Path) -> None:
     line = Line()
     line.carries(0, seconds=1)
     line.carries(2000, seconds=1)
-    line.ear.save(tmp_path / "heard.wav")
+    save(tmp_path / "heard.wav", [line.ear])
 
     with wave.open(str(tmp_path / "heard.wav")) as heard:
         assert (heard.getnframes() / heard.getframerate(), heard.getnchannels()) == (2.0, 1)
