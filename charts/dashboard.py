@@ -171,6 +171,12 @@ ROWS: Final = (
                 "ops",
             ),
             Panel(
+                "Until another agent is there",
+                "From the news that an agent is lost until the audio of the next one is there.",
+                _quantiles("voicepod_takeover_seconds", by="reason"),
+                "s",
+            ),
+            Panel(
                 "VoiceAgents that cannot take calls",
                 "And why.",
                 (

@@ -117,6 +117,9 @@ class Loss(Model):
     reason: Reason = Field(description="Why it counts as lost.")
     message: str = Field(description="The reason in a sentence.")
     at: Time = Field(description="When it was noticed.")
+    taken_over: Time | None = Field(
+        default=None, description="When the audio of another agent was there."
+    )
 
 
 class PodSeconds(Model):

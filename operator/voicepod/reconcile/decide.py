@@ -120,9 +120,13 @@ def _learn(draft: Draft) -> None:
         times.joined = times.joined or (from_unix(at.joined) if at.joined else None)
         if at.joined and observed.pod:
             status.joined = observed.pod.generation
-        times.first_audio = times.first_audio or (
-            from_unix(at.first_audio) if at.first_audio else None
-        )
+        if at.first_audio:
+            audio = from_unix(at.first_audio)
+            times.first_audio = times.first_audio or audio
+            status.lost = [
+                loss if loss.taken_over else loss.model_copy(update={"taken_over": audio})
+                for loss in status.lost
+            ]
         if call.job:
             status.identity = call.job.identity
     if room := observed.room:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import datetime
 from functools import partial
+from itertools import zip_longest
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
@@ -80,6 +81,12 @@ class Metrics:
             "Agents that a call has lost, by reason; another pod took it over, or it failed.",
             (*AGENT, "reason"),
         )
+        self._takeover = histogram(
+            "voicepod_takeover_seconds",
+            "From the news that a call has lost its agent until another one's audio was there.",
+            (*AGENT, "reason"),
+            buckets=_STEP,
+        )
         self._step = histogram(
             "voicepod_session_step_seconds",
             "Each step of the way of a call, from the step before it.",
@@ -131,6 +138,7 @@ class Metrics:
             self._pod_seconds,
             self._problems,
             self._lost,
+            self._takeover,
             self._step,
             self._start,
             self._goodbye,
@@ -148,6 +156,11 @@ class Metrics:
         self._steps(session, names, status.times)
         for loss in status.lost[len(session.status.lost) :]:
             self._lost.labels(*names, loss.reason).inc()
+        for before, loss in zip_longest(session.status.lost, status.lost):
+            if loss.taken_over and not (before and before.taken_over):
+                # The clocks of two nodes may differ by more than a take-over takes.
+                seconds = max(0.0, (loss.taken_over - loss.at).total_seconds())
+                self._takeover.labels(*names, loss.reason).observe(seconds)
         if status.phase.finished and not session.status.phase.finished:
             self._ended.labels(*names, status.phase, str(status.end_reason)).inc()
             self._spend(names, status.pod_seconds or PodSeconds())

@@ -63,6 +63,18 @@ def test_the_replacement_gets_the_job_and_the_call_goes_on_when_it_has_joined() 
     assert active.status == "True"
 
 
+def test_the_ledger_tells_of_each_loss_when_the_next_audio_was_there() -> None:
+    first = lost_at()
+    crashed = another(2, finished=True, ready=False, problem=OOM)
+    second = decide(left_alone(25, first, pod=crashed)).status
+    told = call(PodState.RUNNING, assigned=27, dispatched=27, joined=27, first_audio=28)
+
+    joined = decide(left_alone(29, second, pod=another(3), call=told, call_seen=at(29))).status
+
+    assert [loss.taken_over for loss in second.lost] == [None, None]
+    assert [loss.taken_over for loss in joined.lost] == [at(28), at(28)]
+
+
 def test_a_pod_that_is_stopped_in_mid_call_hands_it_over_while_its_agent_is_still_there() -> None:
     stopping = decide(in_call(20, call=replace(running(), stopping=True)))
 

@@ -130,6 +130,28 @@ async def test_each_agent_that_a_call_loses_is_counted_once() -> None:
 
 
 @in_hours
+async def test_a_take_over_is_timed_from_the_loss_until_the_next_agents_audio() -> None:
+    async with Stage() as stage:
+        await live_call(stage)
+        stage.sidecar().end(clock(), EndReason.AGENT_HUNG, "it hangs")
+        stage.hint("call-1")
+        await asyncio.sleep(4)
+        assert value(stage, "takeover_seconds_count", reason="AgentLost") is None
+
+        stage.sidecar("call-2").register(stage.sessions.clock())
+        stage.kubelet(pods.IS_READY["status"], "call-2")
+        await asyncio.sleep(3)
+        await hang_up(stage, "call-2")
+
+        assert value(stage, "takeover_seconds_count", reason="AgentLost") == 1
+        seconds = value(stage, "takeover_seconds_sum", reason="AgentLost")
+        (loss,) = stage.status().lost
+        assert loss.taken_over
+        assert seconds == (loss.taken_over - loss.at).total_seconds()
+        assert 4 <= seconds < 7
+
+
+@in_hours
 async def test_a_lost_claim_is_counted() -> None:
     async with Stage() as stage:
         first, _ = await warm_desk(stage, 2)
