@@ -1,11 +1,11 @@
-"""``voicepod operator | gateway | sidecar``: one image, three processes."""
+"""``voicepod operator | gateway | sidecar | plan``: one image, three processes and a command."""
 
 import asyncio
 import gc
 import sys
 from typing import Final
 
-USAGE = "usage: voicepod operator | gateway | sidecar"
+USAGE = "usage: voicepod operator | gateway | sidecar | plan"
 
 # New objects between two looks for those that only refer to each other: the default of 700 has the
 # collector look every few requests.
@@ -13,7 +13,7 @@ _YOUNG: Final = 10_000
 
 
 def main() -> None:
-    """Run the process that the first argument names; the settings come from the environment."""
+    """Run what the first argument names; processes have their settings from the environment."""
     match sys.argv[1:]:
         case ["operator"]:
             import uvloop
@@ -35,6 +35,10 @@ def main() -> None:
             from voicepod.sidecar.app import run as run_sidecar
 
             asyncio.run(run_sidecar())
+        case ["plan", *options]:
+            from voicepod.plan.cli import app
+
+            app(options, prog_name="voicepod plan")
         case _:
             sys.exit(USAGE)
 

@@ -22,7 +22,7 @@ def test_a_process_that_does_not_exist_is_answered_with_those_that_do(
     with pytest.raises(SystemExit) as exit_:
         command.main()
 
-    assert exit_.value.code == "usage: voicepod operator | gateway | sidecar"
+    assert exit_.value.code == "usage: voicepod operator | gateway | sidecar | plan"
 
 
 @pytest.mark.parametrize(

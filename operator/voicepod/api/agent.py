@@ -165,7 +165,7 @@ _MAX_AT_LEAST_MIN: JsonDict = {
 }
 
 # More idle pods than this are no pool any more but a mistake.
-_MAX_POOL: Final = 1000
+MAX_POOL: Final = 1000
 
 
 class Pool(Model):
@@ -176,13 +176,13 @@ class Pool(Model):
     min: int = Field(
         default=0,
         ge=0,
-        le=_MAX_POOL,
+        le=MAX_POOL,
         description="How many pods wait for a call. 0: every call starts its own.",
     )
     max: int | None = Field(
         default=None,
         ge=0,
-        le=_MAX_POOL,
+        le=MAX_POOL,
         description="How many pods may wait or start at most, whatever happens; twice min if it "
         "is not set. Between min and max the pool sizes itself by how many calls come while a pod "
         "starts, and what there is above min lets a new template's pods be ready before the old "

@@ -44,6 +44,9 @@ DO_NOT_DISRUPT: Final = {
     "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
 }
 
+# What every pod asks for on top of the template's own containers.
+SIDECAR_REQUESTS: Final = {"cpu": "10m", "memory": "48Mi"}
+
 # A dedicated agent runs one job: LiveKit's default of one idle process for each CPU would keep
 # memory that is never used, and so would models that the call may not need.
 _AGENT_DEFAULTS: Final = {"NUM_CPUS": "1", "LIVEKIT_AGENTS_PRELOAD_LOCAL_INFERENCE": "0"}
@@ -203,7 +206,7 @@ def _sidecar(sidecar: Sidecar, store: CheckpointStore | None, keys: PodKeys) -> 
             "periodSeconds": 1,
         },
         "resources": {
-            "requests": {"cpu": "10m", "memory": "48Mi"},
+            "requests": SIDECAR_REQUESTS,
             "limits": {"memory": "128Mi"},
         },
         # So that a session can say why its sidecar does not come up.

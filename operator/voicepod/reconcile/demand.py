@@ -95,13 +95,22 @@ class Demand:
         return _within(pool, self._wanted)
 
     def _need(self, now: datetime) -> int:
-        mean = self.rate(now) * (self.refill_seconds or _FIRST_GUESS)
-        return math.ceil(mean + _DEVIATIONS * math.sqrt(mean))
+        return enough_for(self.rate(now) * (self.refill_seconds or _FIRST_GUESS))
 
     def wake(self, pool: Pool) -> float | None:
         """Return the seconds until the pool may have become too large; None when it cannot."""
         calm = not self._arrivals and self._wanted <= pool.min
         return None if calm else _SHRINK.total_seconds()
+
+
+def enough_for(mean: float) -> int:
+    """Return how many are enough, but for one time in a hundred, of what chance makes ``mean``."""
+    return math.ceil(mean + margin(mean))
+
+
+def margin(variance: float) -> float:
+    """Return what lies above a mean one time in a hundred at the most."""
+    return _DEVIATIONS * math.sqrt(variance)
 
 
 def _within(pool: Pool, pods: int) -> int:
