@@ -171,6 +171,8 @@ class Agent:
             self._crash()
         if self._temper.hangs_after is not None:
             await self._beat_until_it_hangs(self._temper.hangs_after)
+        if self._scene.hushed and not self._hung:
+            await self._hear_nobody()
 
     async def _beat_until_it_hangs(self, seconds: float) -> None:
         for _ in range(int(seconds)):
@@ -178,6 +180,13 @@ class Agent:
             await asyncio.sleep(1)
         self._hung = self._is(True)
         self._supervisor.beat(Beat(Speech("listening"), last=not self._hung))
+
+    async def _hear_nobody(self) -> None:
+        quiet = 0.0
+        while self._in_room:
+            self._supervisor.beat(Beat(Speech("listening"), quiet=quiet))
+            await asyncio.sleep(1)
+            quiet = quiet + 1 if self.call else 0.0
 
     def _look_around(self) -> None:
         if self._in_room is None or self._hung or not self._temper.leaves_with_caller:

@@ -1,11 +1,17 @@
 """What must be so, whatever happens: some of it always, some of it once all has calmed down."""
 
+from datetime import datetime
+
 from tests.simulation.cluster import Cluster, owner_of
 from tests.simulation.livekit import OpenRoom, Participant
 from tests.simulation.people import Platform
-from tests.simulation.scene import Scene
+from tests.simulation.scene import Scene, unix
+from voicepod.api.conditions import Reason
 from voicepod.api.names import ANNOTATION_GENERATION, LABEL_SESSION
 from voicepod.kube.client import PODS, VOICE_SESSIONS, Object
+
+# In seconds, in calm weather: idleTimeout, a hint that got lost before, and the goodbye.
+_SILENCE = 30.0 + 30.0 + 10.0
 
 
 class Always:
@@ -39,6 +45,10 @@ class Always:
     def _session_changed(self, type_: str, item: Object) -> None:
         if item["spec"].get("end"):
             self.excused.add(sid_of(item))
+        status = item.get("status", {})
+        if status.get("endReason") == Reason.IDLE_TIMEOUT:
+            ending = datetime.fromisoformat(status["times"]["ending"])
+            self._scene.parted[sid_of(item)] = ending.timestamp()
 
     def _pod_changed(self, type_: str, item: Object) -> None:
         metadata = item["metadata"]
@@ -118,6 +128,8 @@ def unanswered(scene: Scene, excused: set[str]) -> list[str]:
         if last < scene.parted.get(room.sid, 0.0):
             # Their call was ended, and they stay without an agent.
             continue
+        if scene.hushed and unix() - last > _SILENCE:
+            wrong.append(f"nobody speaks in {room.sid}, and the call goes on")
         of_room = [one for one in sessions if sid_of(one) == room.sid]
         if len(room.live_agents) != 1:
             wrong.append(f"{len(room.live_agents)} agents are with the caller in {room.sid}")

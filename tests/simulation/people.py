@@ -28,6 +28,7 @@ def agent_spec(chance: Chance) -> Object:
         "lifecycle": {
             "startDeadline": f"{chance.count(10, 40)}s",
             "reconnectGrace": f"{chance.count(0, 10)}s",
+            "idleTimeout": "30s",
             "maxDuration": "10m",
             "shutdownGrace": f"{chance.count(0, 5)}s",
             "ttlAfterFinished": f"{chance.count(0, 60)}s",

@@ -43,14 +43,17 @@ class Scene:
     weather: Weather = CALM
     store: FakeKube = field(default_factory=lambda: FakeKube(clock))
     livekit: LiveKit = field(init=False)
+    hushed: bool = field(init=False)
+    """Nobody says a word in this run, and every agent has the runtime, which tells so."""
     parted: dict[str, float] = field(default_factory=dict)
-    """By rooms' sids, when somebody ended the call in it, in Unix seconds."""
+    """By rooms' sids, when a call was ended that had its caller still, in Unix seconds."""
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     hint: Callable[[dict[str, str]], bool] = _nobody
     """The operator's ``/hint``: whether it takes one. Raises OSError where no operator is."""
 
     def __post_init__(self) -> None:
         self.livekit = LiveKit(unix, self.trace)
+        self.hushed = self.chance("hush").happens(0.1)
 
     def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Have something done, which must not fail."""

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from voicepod.livekit.credentials import Credentials
-from voicepod.livekit.errors import LiveKitError
+from voicepod.livekit.errors import LiveKitError, Unauthorized
 from voicepod.livekit.rooms import ListedRoom, Room, Rooms
 
 
@@ -15,6 +15,8 @@ class FakeLiveKit:
         self.dispatches: dict[str, dict[str, str]] = {}
         self.faults: dict[str, LiveKitError] = {}
         """By URL: what every request to it raises."""
+        self.secret = ""
+        """The only one that is accepted; empty: whichever."""
         self.asked: list[str] = []
 
     def join(self, name: str, identity: str) -> None:
@@ -69,3 +71,5 @@ class _FakeRooms(Rooms):
         self._server.asked.append(method)
         if fault := self._server.faults.get(self._credentials.url):
             raise fault
+        if self._server.secret not in ("", self._credentials.secret):
+            raise Unauthorized("LiveKit does not accept the API key and its secret")

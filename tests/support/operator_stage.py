@@ -93,13 +93,7 @@ class Stage:
 
     def apply_agent(self, **spec: Any) -> None:
         """Apply the VoiceAgent ``desk`` and its Secret."""
-        put_secret(
-            self.kube,
-            "voice",
-            "keys",
-            LIVEKIT_API_KEY="key",
-            LIVEKIT_API_SECRET="a-secret-of-at-least-32-characters",
-        )
+        self.apply_key("a-secret-of-at-least-32-characters")
         template = {"spec": {"containers": [{"name": "agent", "image": "desk"}]}}
         livekit = {"url": URL, "credentialsSecretRef": {"name": "keys"}}
         body = {"livekit": livekit, "template": template} | spec
@@ -108,6 +102,10 @@ class Stage:
             {"status": old["status"]} for old in self.kube.objects(VOICE_AGENTS) if "status" in old
         ]
         self.kube.put(VOICE_AGENTS, "voice", {**item, **next(iter(status), {})})
+
+    def apply_key(self, secret: str) -> None:
+        """Apply the Secret with LiveKit's key pair."""
+        put_secret(self.kube, "voice", "keys", LIVEKIT_API_KEY="key", LIVEKIT_API_SECRET=secret)
 
     def make_session(self, name: str = "call", **spec: Any) -> None:
         """Make a VoiceSession, as the gateway does."""

@@ -116,6 +116,20 @@ async def test_the_agent_gets_its_one_job_with_tokens_for_its_room_alone() -> No
 
 
 @in_hours
+async def test_a_rotated_key_counts_at_once_in_calls_that_began_with_the_old_one() -> None:
+    async with Stage() as stage:
+        await live_call(stage)
+        stage.livekit.secret = "another-secret-of-at-least-32-characters"
+        stage.apply_key(stage.livekit.secret)
+
+        stage.callers()
+        stage.touch("EV_left")
+        await asyncio.sleep(1)
+
+        assert stage.status().phase is Phase.RECONNECTING
+
+
+@in_hours
 async def test_a_session_by_kubectl_opens_its_room_and_remembers_it() -> None:
     async with Stage() as stage:
         stage.apply_agent()
