@@ -128,6 +128,30 @@ ROWS: Final = (
         across=4,
     ),
     Row(
+        "Places",
+        (
+            Panel(
+                "Places taken",
+                "Sessions that have a pod, or get one; and capacity.maxSessions where it is set.",
+                (
+                    Query(
+                        f"sum by (agent) (voicepod_sessions{{{_CHOSEN},"
+                        'phase=~"Starting|Active|Reconnecting|Ending"})',
+                        "{{agent}}",
+                    ),
+                    Query(_sum("voicepod_max_sessions"), "{{agent}} max"),
+                ),
+            ),
+            Panel(
+                "Time in line",
+                "Until it was a session's turn (served), or it gave up.",
+                _quantiles("voicepod_session_queued_seconds", by="outcome"),
+                "s",
+            ),
+        ),
+        across=2,
+    ),
+    Row(
         "Sessions",
         (
             Panel(

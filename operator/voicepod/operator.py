@@ -32,6 +32,7 @@ from voicepod.reconcile.claims import Claims
 from voicepod.reconcile.gauges import Gauges, tell_of_process
 from voicepod.reconcile.loop import Loop, Queue
 from voicepod.reconcile.metrics import Metrics
+from voicepod.reconcile.places import Places
 from voicepod.reconcile.pool import PoolReconciler
 from voicepod.reconcile.sessions import SessionReconciler
 from voicepod.reconcile.templates import TemplateBook
@@ -96,7 +97,8 @@ async def run() -> None:
             on_rollout=intake.pool,
         )
         pools = PoolReconciler(world, kube, templates, events, _now)
-        sessions = SessionReconciler(world, kube, actor, events, _now, metrics)
+        places = Places(world, kube, _now, settings.max_sessions, on_turn=intake.turn)
+        sessions = SessionReconciler(world, kube, actor, events, _now, metrics, places)
         loop = Loop(queue, sessions, agents, pools, metrics)
 
         async def lead() -> None:

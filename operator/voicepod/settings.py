@@ -49,11 +49,23 @@ class OperatorSettings(Settings):
     )
     url: str = Field(description="URL of the operator as the sidecars reach it: http://host:port.")
     sidecar_image: str = Field(description="The image of the sidecar: the operator's own.")
+    max_sessions: dict[str, Annotated[int, Field(ge=1)]] = Field(
+        default_factory=dict,
+        description="How many sessions a namespace may have at once, as JSON: "
+        '{"namespace": number}. A namespace that is not named has no limit of its own.',
+    )
     signing_key_secret: str = Field(
         default="voicepod-signing-key",
         description="Secret of the operator's namespace that holds the key which assignments are "
         "signed with; made at the first start.",
     )
+
+    @model_validator(mode="after")
+    def _limits_of_what_is_watched(self) -> "OperatorSettings":
+        others = sorted(set(self.max_sessions) - set(self.namespaces)) if self.namespaces else []
+        if others:
+            raise ValueError(f"max_sessions: {', '.join(others)} is not one of namespaces")
+        return self
 
 
 class GatewaySettings(Settings):

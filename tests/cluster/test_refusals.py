@@ -29,6 +29,19 @@ AGENTS: dict[str, tuple[Json, str]] = {
         "maxDuration must be longer than shutdownGrace",
     ),
     "not a duration": ({"lifecycle": {"reconnectGrace": "soon"}}, "spec.lifecycle.reconnectGrace"),
+    "two ways to tell a tenant": (
+        {"capacity": {"tenantFrom": {"label": "tenant", "roomDelimiter": "-"}}},
+        "set exactly one of label, roomDelimiter",
+    ),
+    "no place": ({"capacity": {"maxSessions": 0}}, "spec.capacity.maxSessions"),
+    "no time to wait": (
+        {"capacity": {"queueDeadline": "0s"}},
+        "queueDeadline must be between 1s and 1h",
+    ),
+    "a pool that has no calls": (
+        {"capacity": {"maxSessions": 1}, "pool": {"min": 2}},
+        "pool.min must be at most capacity.maxSessions",
+    ),
     "not a server": (
         {"livekit": {"url": "http://livekit", "credentialsSecretRef": {"name": "livekit"}}},
         "spec.livekit.url",
@@ -42,6 +55,7 @@ SESSIONS: dict[str, tuple[Json, str]] = {
         {"lifecycle": {"shutdownGrace": "11m"}},
         "shutdownGrace must be between 0s and 10m",
     ),
+    "too urgent": ({"priority": 1001}, "spec.priority"),
     "too long an agent": ({"agentRef": {"name": "a" * 64}}, "spec.agentRef.name"),
 }
 

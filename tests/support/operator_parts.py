@@ -1,7 +1,8 @@
 """The operator's real parts, put together as its process does, around doors of a test's own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from types import MappingProxyType
 
 from tests.support.hours import now
 from voicepod.assignment.client import PodClient
@@ -18,6 +19,7 @@ from voicepod.reconcile.agents import AgentReconciler
 from voicepod.reconcile.claims import Claims
 from voicepod.reconcile.loop import Loop, Queue
 from voicepod.reconcile.metrics import Metrics
+from voicepod.reconcile.places import Places
 from voicepod.reconcile.pool import PoolReconciler
 from voicepod.reconcile.sessions import SessionReconciler
 from voicepod.reconcile.templates import TemplateBook
@@ -34,6 +36,7 @@ class OperatorParts:
         rooms: Callable[[Credentials], Rooms],
         events: Events,
         clock: Callable[[], datetime],
+        limits: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         self.world, self.queue = World(), Queue()
         self.metrics = Metrics(self.world, clock)
@@ -53,7 +56,15 @@ class OperatorParts:
             self.intake.claimed,
         )
         self.pools = PoolReconciler(self.world, kube, templates, events, clock)
-        self.sessions = SessionReconciler(self.world, kube, actor, events, clock, self.metrics)
+        self.sessions = SessionReconciler(
+            self.world,
+            kube,
+            actor,
+            events,
+            clock,
+            self.metrics,
+            Places(self.world, kube, clock, limits, self.intake.turn),
+        )
         self.agents = AgentReconciler(
             self.world,
             kube,

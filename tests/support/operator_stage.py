@@ -5,8 +5,10 @@ It is to be run ``in_hours``: the operator's clock is that of the event loop.
 
 import asyncio
 import copy
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from types import MappingProxyType
 from typing import Any, Final, Self
 
 from tests.support.fake_kube import Call, FakeKube, put_secret
@@ -45,8 +47,11 @@ class NotedEvents(Events):
 class Stage:
     """One operator and its surroundings."""
 
-    def __init__(self) -> None:
-        self.kube = FakeKube(clock)
+    limits: Mapping[str, int] = MappingProxyType({})
+    """The operator's own, by namespace."""
+
+    def __init__(self, **limits: int) -> None:
+        self.kube, self.limits = FakeKube(clock), limits
         self.livekit = FakeLiveKit()
         self.pods = FakePods(clock, self.livekit.join)
         self.events = NotedEvents(self.kube)
@@ -54,7 +59,7 @@ class Stage:
 
     def start_operator(self) -> None:
         """Make an operator that knows nothing."""
-        parts = OperatorParts(self.kube, self.pods, self.livekit, self.events, clock)
+        parts = OperatorParts(self.kube, self.pods, self.livekit, self.events, clock, self.limits)
         self.world, self.queue, self.metrics = parts.world, parts.queue, parts.metrics
         self.intake, self.sessions, self.pools = parts.intake, parts.sessions, parts.pools
         self.work = parts.loop
@@ -107,10 +112,13 @@ class Stage:
         """Apply the Secret with LiveKit's key pair."""
         put_secret(self.kube, "voice", "keys", LIVEKIT_API_KEY="key", LIVEKIT_API_SECRET=secret)
 
-    def make_session(self, name: str = "call", **spec: Any) -> None:
+    def make_session(
+        self, name: str = "call", labels: Mapping[str, str] | None = None, **spec: Any
+    ) -> None:
         """Make a VoiceSession, as the gateway does."""
         body = {"agentRef": {"name": "desk"}, "room": ROOM, "roomSid": SID} | spec
-        self.kube.put(VOICE_SESSIONS, "voice", {"metadata": {"name": name}, "spec": body})
+        metadata = {"name": name, "labels": labels or {}}
+        self.kube.put(VOICE_SESSIONS, "voice", {"metadata": metadata, "spec": body})
 
     def callers(self, *identities: str) -> None:
         """Have these callers in the room."""
@@ -163,7 +171,7 @@ class Stage:
         return [note.reason for kind, note in self.events.notes if kind == "VoiceSession"]
 
     def _find(self, resource: Any, name: str) -> Object:
-        for item in self.kube.objects(resource):
+        for item in self.kube.kept(resource):
             if item["metadata"]["name"] == name:
-                return item
+                return copy.deepcopy(item)
         raise AssertionError(f"there is no {resource.plural} {name}")

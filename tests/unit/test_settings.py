@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from voicepod.settings import GatewaySettings
+from voicepod.settings import GatewaySettings, OperatorSettings
 
 pytestmark = pytest.mark.unit
 
@@ -33,3 +33,31 @@ def test_a_setting_of_tokens_that_is_wrong_is_named(values: dict[str, Any], comp
 
 def test_nobody_may_have_a_token_unless_somebody_says_so() -> None:
     assert GatewaySettings(operator_url=OPERATOR).token_auth == ""
+
+
+def operator_settings(**values: Any) -> OperatorSettings:
+    names = ("namespace", "pod_name", "pod_ip", "url", "sidecar_image")
+    needed: dict[str, Any] = dict.fromkeys(names, "any")
+    return OperatorSettings(**needed, **values)
+
+
+def test_limits_of_namespaces_are_read_from_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VOICEPOD_MAX_SESSIONS", '{"voice": 200}')
+
+    assert operator_settings().max_sessions == {"voice": 200}
+    assert operator_settings(namespaces=["voice"]).max_sessions == {"voice": 200}
+
+
+@pytest.mark.parametrize(
+    ("values", "complaint"),
+    [
+        ({"max_sessions": {"voice": 0}}, "max_sessions.voice"),
+        (
+            {"max_sessions": {"voice": 1}, "namespaces": ["sales"]},
+            "max_sessions: voice is not one of namespaces",
+        ),
+    ],
+)
+def test_a_limit_that_is_wrong_is_named(values: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(ValidationError, match=complaint):
+        operator_settings(**values)

@@ -6,6 +6,7 @@ from pydantic import ConfigDict, Field
 from pydantic.config import JsonDict
 
 from voicepod.api.base import Model, Time
+from voicepod.api.capacity import Capacity
 from voicepod.api.conditions import ONE_OF_EACH_TYPE, Condition
 from voicepod.api.durations import Duration, between
 from voicepod.api.lifecycle import Lifecycle
@@ -213,8 +214,18 @@ class CheckpointStore(Model):
     )
 
 
+_POOL_WITHIN_CAPACITY: JsonDict = {
+    "rule": "!has(self.capacity.maxSessions) || self.pool.min <= self.capacity.maxSessions",
+    "message": "pool.min must be at most capacity.maxSessions: no more pods can have a call",
+}
+
+
 class VoiceAgentSpec(Model):
     """How one kind of agent runs, and which rooms it serves."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"x-kubernetes-validations": [_POOL_WITHIN_CAPACITY]}
+    )
 
     livekit: LiveKit = Field(description="The LiveKit server that the calls are on.")
     template: dict[str, Any] = Field(
@@ -237,6 +248,10 @@ class VoiceAgentSpec(Model):
     lifecycle: Lifecycle = Field(
         default_factory=Lifecycle, description="How long the parts of a call may take."
     )
+    capacity: Capacity = Field(
+        default_factory=Capacity,
+        description="How many calls there may be at once, and what becomes of those beyond.",
+    )
     checkpoint: CheckpointStore | None = Field(
         default=None,
         description="Where what was said is kept for an agent that takes the call over. None: in "
@@ -252,6 +267,7 @@ class VoiceAgentStatus(Model):
     )
     active: int = Field(default=0, description="Sessions whose agent is in its room.")
     starting: int = Field(default=0, description="Sessions whose agent is on its way.")
+    queued: int = Field(default=0, description="Sessions that wait for a place.")
     warm: int = Field(default=0, description="Pods that wait for a call.")
     warming: int = Field(default=0, description="Pods on their way to be warm.")
     wanted: int = Field(default=0, description="Pods that should wait, by what was measured.")

@@ -7,7 +7,7 @@ what to mend.
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field
 from pydantic.config import JsonDict
@@ -44,6 +44,11 @@ class Reason(StrEnum):
     TEMPLATE_REFUSED = "TemplateRefused"
     POD_NOT_CREATED = "PodNotCreated"
 
+    # Why a session has no place.
+    AGENT_FULL = "AgentFull"
+    NAMESPACE_FULL = "NamespaceFull"
+    QUEUE_DEADLINE = "QueueDeadline"
+
     # How far the pod is.
     POD_STARTING = "PodStarting"
     POD_UNSCHEDULABLE = "PodUnschedulable"
@@ -71,6 +76,10 @@ class Reason(StrEnum):
     REQUESTED = "Requested"
     AGENT_CLOSED_ROOM = "AgentClosedRoom"
     AGENT_LOST = "AgentLost"
+
+
+TURNED_AWAY: Final = frozenset({Reason.AGENT_FULL, Reason.NAMESPACE_FULL, Reason.QUEUE_DEADLINE})
+"""Why a session failed that never had a place: nothing is broken, and it may be tried later."""
 
 
 class Condition(Model):

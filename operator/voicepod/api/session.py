@@ -14,11 +14,15 @@ from voicepod.api.names import MAX_AGENT_NAME
 # LiveKit's own bound for a job's metadata is the size of a signal message; this is well below it.
 _MAX_METADATA = 65536
 
+# Room for every scheme of levels that people keep in their heads.
+_MAX_PRIORITY = 1000
+
 
 class Phase(StrEnum):
     """Where a session is on its way. Ended and Failed are for ever."""
 
     PENDING = "Pending"
+    QUEUED = "Queued"
     STARTING = "Starting"
     ACTIVE = "Active"
     RECONNECTING = "Reconnecting"
@@ -85,6 +89,13 @@ class VoiceSessionSpec(Model):
         max_length=_MAX_METADATA,
         description="Given to the agent as its job's metadata.",
     )
+    priority: int = Field(
+        default=0,
+        ge=-_MAX_PRIORITY,
+        le=_MAX_PRIORITY,
+        description="Of the sessions that wait for a place, those of the highest priority go "
+        f"first. It may be changed while the session waits. -{_MAX_PRIORITY} to {_MAX_PRIORITY}.",
+    )
     end: bool = Field(default=False, description="Set to true to end the call.")
     lifecycle: Lifecycle | None = Field(
         default=None,
@@ -98,6 +109,8 @@ class Times(Model):
     """When each step of the way of a call happened."""
 
     received: Time | None = Field(default=None, description="The session was made.")
+    queued: Time | None = Field(default=None, description="It began to wait for a place.")
+    placed: Time | None = Field(default=None, description="It was its turn, after it had waited.")
     claimed: Time | None = Field(default=None, description="It got its pod.")
     assigned: Time | None = Field(default=None, description="The pod's agent was given the job.")
     joined: Time | None = Field(default=None, description="The agent was in the room.")
@@ -106,6 +119,16 @@ class Times(Model):
     left: Time | None = Field(default=None, description="The last caller left.")
     ending: Time | None = Field(default=None, description="The agent was told that it is over.")
     ended: Time | None = Field(default=None, description="The session was over.")
+
+
+class InLine(Model):
+    """Where a session stands among those that wait for a place."""
+
+    position: int = Field(description="How many go before it, and itself: 1 is the next.")
+    at: Time = Field(
+        description="When this was so. It is written once a minute, and may grow: whoever has a "
+        "higher priority, or fewer calls, goes first."
+    )
 
 
 class Loss(Model):
@@ -162,6 +185,9 @@ class VoiceSessionStatus(Model):
     template: str = Field(default="", description="Hash of what the session's pod was made from.")
     room_sid: str = Field(default="", description="Id of the room.")
     identity: str = Field(default="", description="Identity of the agent in the room.")
+    queue: InLine | None = Field(
+        default=None, description="Where the session stands, while it waits for a place."
+    )
     times: Times = Field(
         default_factory=Times, description="When each step of the way of the call happened."
     )

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from voicepod.api.agent import LiveKit, RoomRule
-from voicepod.api.conditions import Reason
+from voicepod.api.conditions import TURNED_AWAY, Reason
 from voicepod.api.names import ANNOTATION_AGENT_NAME, ANNOTATION_ROOM_CHANGED
 from voicepod.api.session import Phase
 from voicepod.gateway.rules import Rules
@@ -15,7 +15,9 @@ Key = tuple[str, str]
 """Namespace and name."""
 
 # Ends of a call whose caller is there: the room stays theirs, without an agent.
-_ON_PURPOSE: Final = frozenset({Reason.REQUESTED, Reason.IDLE_TIMEOUT, Reason.MAX_DURATION})
+_ON_PURPOSE: Final = frozenset(
+    {Reason.REQUESTED, Reason.IDLE_TIMEOUT, Reason.MAX_DURATION, *TURNED_AWAY}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,11 @@ class Session:
     def finished(self) -> bool:
         """Whether nothing will happen any more."""
         return self.phase in (Phase.ENDED, Phase.FAILED)
+
+    @property
+    def turned_away(self) -> bool:
+        """Whether it is over because it got no place."""
+        return self.end_reason in TURNED_AWAY
 
     @property
     def ending(self) -> bool:

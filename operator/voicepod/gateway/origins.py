@@ -29,6 +29,7 @@ class Origins:
         if headers.get(hdrs.ORIGIN) in self._allowed:
             answer[hdrs.ACCESS_CONTROL_ALLOW_ORIGIN] = headers[hdrs.ORIGIN]
             answer[hdrs.ACCESS_CONTROL_ALLOW_CREDENTIALS] = "true"
+            answer[hdrs.ACCESS_CONTROL_EXPOSE_HEADERS] = hdrs.RETRY_AFTER
         return answer
 
     def of_preflight(self, headers: Mapping[str, str]) -> dict[str, str]:

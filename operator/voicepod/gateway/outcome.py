@@ -45,6 +45,9 @@ class Outcome(Enum):
     TOO_SLOW = "too_slow", 408
     TOO_LARGE = "too_large", 413
 
+    FULL = "full", 429
+    """All places are taken, and nobody shall wait."""
+
     REFUSED = "refused", 500
     """The API server does not take the session. Trying again helps where somebody is just mending
     it, such as an upgrade that grants rights."""

@@ -18,6 +18,10 @@ class OverError(Exception):
     """The session was over before its caller could come; the message says why."""
 
 
+class FullError(Exception):
+    """The session got no place; the message says why."""
+
+
 class StillEndingError(Exception):
     """The room's last session is saying goodbye; there can be a new one after it."""
 
@@ -35,7 +39,7 @@ class Preparation:
     async def prepare(self, wanted: Wanted, credentials: Credentials) -> bool:
         """Return whether the agent is in the room; if not, it is on its way.
 
-        Raises OverError, StillEndingError, or an exception of ``kube.errors``.
+        Raises OverError, FullError, StillEndingError, or an exception of ``kube.errors``.
         """
         deadline = asyncio.get_running_loop().time() + self.patience
         key = await self._session(wanted, credentials, deadline)
@@ -46,6 +50,8 @@ class Preparation:
             return False
         if seen is None:
             raise OverError("it was deleted")
+        if seen.turned_away:
+            raise FullError(seen.reason)
         if seen.finished or seen.ending:
             raise OverError(seen.reason)
         return True

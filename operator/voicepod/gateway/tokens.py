@@ -6,6 +6,7 @@
     limits   which page  who      which room  its session, and its agent
 """
 
+import random
 import secrets
 import time
 from dataclasses import dataclass
@@ -21,7 +22,12 @@ from voicepod.gateway.metrics import Metrics
 from voicepod.gateway.origins import Origins
 from voicepod.gateway.outcome import Outcome
 from voicepod.gateway.placing import NoPlaceError, place
-from voicepod.gateway.preparation import OverError, Preparation, StillEndingError
+from voicepod.gateway.preparation import (
+    FullError,
+    OverError,
+    Preparation,
+    StillEndingError,
+)
 from voicepod.gateway.sessions import Wanted
 from voicepod.gateway.token_request import TokenRequest, parse_request
 from voicepod.kube.errors import KubeError, NotFound, Refused
@@ -36,6 +42,15 @@ _MAX_BODY: Final = 256 * 1024
 
 # In bytes: nobody guesses the room or the identity of another caller.
 _RANDOM: Final = 8
+
+
+# In seconds. Of fifty calls of five minutes one ends every six. At random, so that callers who
+# were turned away together do not come back together.
+_RETRY_AFTER: Final = (5, 15)
+
+
+def _retry_after() -> int:
+    return random.randint(*_RETRY_AFTER)  # noqa: S311 - no secret
 
 
 def token_door(directory: Directory) -> Door:
@@ -71,6 +86,8 @@ class Tokens:
             answer = web.Response(status=said.status, headers=said.headers, body=said.body)
         except NotTakenError as error:
             outcome, answer = error.outcome, self.door.refuse(error)
+            if outcome is Outcome.FULL:
+                answer.headers["Retry-After"] = str(_retry_after())
         answer.headers.update(self.origins.of_answer(request.headers))
         answer.headers["Cache-Control"] = "no-store"
         self.metrics.token(outcome, time.perf_counter() - arrived)
@@ -96,6 +113,10 @@ class Tokens:
         except StillEndingError:
             raise NotTakenError(
                 Outcome.ENDING, "the room's last call is saying goodbye; try again in a moment"
+            ) from None
+        except FullError as error:
+            raise NotTakenError(
+                Outcome.FULL, "all places are taken; try again when a call has ended", str(error)
             ) from None
         # What the cluster says is for its own people: callers may be anybody.
         except OverError as error:

@@ -70,6 +70,10 @@ class Intake:
             if not record.status.phase.finished:
                 self.queue.add(Item("session", record.session.key))
 
+    def turn(self, session: Key) -> None:
+        """Have a session reconciled that waited, and has got a place."""
+        self.queue.add(Item("session", session))
+
     def pool(self, agent: Key) -> None:
         """Have the pool of a VoiceAgent reconciled, and its pods counted."""
         self.queue.add(Item("pool", agent))

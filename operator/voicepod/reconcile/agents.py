@@ -120,6 +120,7 @@ class AgentReconciler:
         status.observed_generation = agent.generation
         status.active = phases[Phase.ACTIVE] + phases[Phase.RECONNECTING]
         status.starting = phases[Phase.PENDING] + phases[Phase.STARTING]
+        status.queued = phases[Phase.QUEUED]
         idle = [
             pod for pod in self.world.idle_pods(agent.key) if not pod.deleting and not pod.finished
         ]

@@ -2,9 +2,9 @@
 
 The way of a session, and where each part of it is decided::
 
-    Pending ──▶ Starting ──▶ Active ⇄ Reconnecting ──▶ Ending ──▶ Ended | Failed
-    _prepare ▲  _start    │  _run           │          _end        _tidy
-             └────────────┴─ replace_agent ─┘
+    Pending ──▶ (Queued) ──▶ Starting ──▶ Active ⇄ Reconnecting ──▶ Ending ──▶ Ended | Failed
+    _prepare    _queue    ▲  _start    │  _run           │          _end        _tidy
+                          └────────────┴─ replace_agent ─┘
 
 What happened is read from outside first (``_learn``): pods, sidecars and rooms are the truth, and
 the status only remembers what they can no longer tell.
@@ -15,7 +15,7 @@ from typing import Final
 
 from voicepod.api.base import from_unix
 from voicepod.api.conditions import ConditionType, Reason
-from voicepod.api.session import Phase
+from voicepod.api.session import InLine, Phase
 from voicepod.assignment.messages import PodState, PodStatus
 from voicepod.reconcile.actions import (
     Assign,
@@ -29,6 +29,7 @@ from voicepod.reconcile.actions import (
     LookAtRoom,
     OpenRoom,
 )
+from voicepod.reconcile.capacity import POSITION_PERIOD, Wait
 from voicepod.reconcile.draft import Decision, Draft, Observed, copied, exactly, owned_since
 from voicepod.reconcile.ledger import keep_ledger
 from voicepod.reconcile.loss import (
@@ -110,6 +111,13 @@ def _learn(draft: Draft) -> None:
     observed, status, times = draft.observed, draft.status, draft.status.times
     times.received = times.received or exactly(observed.session.created, observed.now)
     status.room_sid = status.room_sid or observed.session.spec.room_sid
+    if observed.wait:
+        # Once more, if it could not start when it was its turn.
+        times.placed = None
+    else:
+        status.queue = None
+        if times.queued and not times.claimed:
+            times.placed = times.placed or observed.now
     if pod := observed.pod:
         times.claimed = times.claimed or owned_since(pod, observed.now)
         status.pod, status.node, status.generation = pod.key[1], pod.node, pod.generation
@@ -178,6 +186,16 @@ def _why_over(draft: Draft) -> tuple[Reason, str] | None:
     if waiting and draft.after(waiting, "start_deadline") and not _may_have_joined(draft, waiting):
         why = _what_is_missing(draft)
         return why.reason, f"no agent was in the room within startDeadline: {why.message}"
+    return _why_turned_away(draft, observed.wait) if observed.wait else None
+
+
+def _why_turned_away(draft: Draft, wait: Wait) -> tuple[Reason, str] | None:
+    """Return why a session gets no place, or None while it may wait for one."""
+    times = draft.status.times
+    if wait.rejects and not times.queued:
+        return wait.reason, wait.message
+    if draft.over(times.queued or draft.observed.now, wait.deadline):
+        return Reason.QUEUE_DEADLINE, f"it was not its turn within queueDeadline: {wait.message}"
     return None
 
 
@@ -259,7 +277,7 @@ def _what_is_missing(draft: Draft) -> Problem:
 
 
 def _prepare(draft: Draft) -> None:
-    """Open the room if nobody has, then claim a pod.
+    """Open the room if nobody has, then claim a pod when there is a place.
 
     A pod may be there already: the operator that claimed it was gone before it wrote down the sid.
     """
@@ -273,8 +291,23 @@ def _prepare(draft: Draft) -> None:
         return
     if not status.room_sid:
         draft.actions.append(OpenRoom())
+    elif observed.wait:
+        _queue(draft, observed.wait)
     elif pause_is_over(draft):
         draft.actions.append(ClaimPod(generation=status.generation + 1))
+
+
+def _queue(draft: Draft, wait: Wait) -> None:
+    """There is no place: wait in line. Who goes next is not decided here (``capacity``)."""
+    status, now = draft.status, draft.observed.now
+    status.times.queued = status.times.queued or now
+    if status.queue is None or status.queue.at + POSITION_PERIOD <= now:
+        status.queue = InLine(position=wait.position, at=now)
+    draft.wakes.append(status.queue.at + POSITION_PERIOD)
+    draft.phase(Phase.QUEUED, wait.reason, wait.message)
+    if draft.observed.problem is None:
+        draft.condition(ConditionType.ACCEPTED, True, Reason.ACCEPTED, "it waits for a place")
+    draft.condition(ConditionType.ACTIVE, False, wait.reason, wait.message)
 
 
 def _start(draft: Draft, pod: Pod) -> None:

@@ -10,6 +10,7 @@ from voicepod.api.session import Phase, VoiceSessionStatus
 from voicepod.assignment.messages import PodStatus
 from voicepod.livekit.rooms import Room
 from voicepod.reconcile.actions import Action
+from voicepod.reconcile.capacity import Wait
 from voicepod.reconcile.objects import Pod, Problem, Session
 
 
@@ -45,6 +46,8 @@ class Observed:
     """The end of the agent's log, when its job was over before it joined."""
     problem: Problem | None = None
     """What keeps a new pod from being started or told."""
+    wait: Wait | None = None
+    """Why the session may have no pod yet; None when it has a place, or needs none."""
     room_holder: str = ""
     """The older session that has the room already, if there is one."""
     knows_livekit: bool = True

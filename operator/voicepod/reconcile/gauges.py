@@ -55,6 +55,7 @@ class Gauges(Collector):
         agents = list(self.world.agents.values())
         yield self._sessions(agents)
         yield self._ready(agents)
+        yield self._places(agents)
         yield from self._pools(agents)
         yield GaugeMetricFamily(
             "voicepod_queue_depth", "Objects that wait to be looked at.", self.queue.depth
@@ -89,6 +90,18 @@ class Gauges(Collector):
         for agent in agents:
             if ready := condition(agent.status.conditions, ConditionType.READY):
                 family.add_metric((*agent.key, ready.reason), ready.status == "True")
+        return family
+
+    @staticmethod
+    def _places(agents: Sequence[Agent]) -> Metric:
+        family = GaugeMetricFamily(
+            "voicepod_max_sessions",
+            "capacity.maxSessions of a VoiceAgent that has one.",
+            labels=AGENT,
+        )
+        for agent in agents:
+            if agent.spec.capacity.max_sessions is not None:
+                family.add_metric(agent.key, agent.spec.capacity.max_sessions)
         return family
 
     def _pools(self, agents: Sequence[Agent]) -> Iterator[Metric]:

@@ -28,6 +28,9 @@ _STEP: Final = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1, 1.5, 2, 3, 5,
 # In seconds: a small agent is up in two; one that loads a model, or waits for a node, in minutes.
 _REFILL: Final = (1, 2, 3, 5, 7, 10, 15, 20, 30, 45, 60, 90, 120, 300)
 
+# In seconds: a moment between two calls, up to the longest queueDeadline.
+_QUEUED: Final = (0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
+
 # In seconds: from a look at the cache to an agent that hesitates to take its job.
 _WORK: Final = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30)
 
@@ -41,9 +44,8 @@ renames ours.
 NOBODY: Final = ("", "")
 """Their values for sessions whose VoiceAgent is not there; Prometheus takes them for no labels."""
 
-# Each step of the way of a call, and the one before it.
+# Each step of the way of a call after its first, and the one before it.
 _STEPS: Final = (
-    ("claimed", "received"),
     ("assigned", "claimed"),
     ("joined", "assigned"),
     ("first_audio", "joined"),
@@ -99,6 +101,12 @@ class Metrics:
             (*AGENT, "way", "until"),
             buckets=_STEP,
         )
+        self._queued = histogram(
+            "voicepod_session_queued_seconds",
+            "How long sessions waited for a place, until their turn came (served) or they gave up.",
+            (*AGENT, "outcome"),
+            buckets=_QUEUED,
+        )
         self._goodbye = histogram(
             "voicepod_session_goodbye_seconds",
             "From the decision that a session is over until its pod was told to go.",
@@ -141,6 +149,7 @@ class Metrics:
             self._takeover,
             self._step,
             self._start,
+            self._queued,
             self._goodbye,
             self._claims_lost,
             self._refill,
@@ -153,6 +162,7 @@ class Metrics:
         old, new = session.status.times, status.times
         if new.received and not old.received:
             self._received.labels(*names).inc()
+        self._waited(names, old, new, status.phase.finished)
         self._steps(session, names, status.times)
         for loss in status.lost[len(session.status.lost) :]:
             self._lost.labels(*names, loss.reason).inc()
@@ -171,17 +181,25 @@ class Metrics:
         self._pod_seconds.labels(*names, Use.TALKING).inc(spent.talking)
         self._pod_seconds.labels(*names, Use.WAITING).inc(spent.waiting)
 
+    def _waited(self, names: Key, old: Times, new: Times, finished: bool) -> None:
+        if new.placed and new.claimed and not old.claimed:
+            self._observe(self._queued, (*names, "served"), new, "queued", "placed")
+        elif finished and not (new.claimed or old.ended):
+            self._observe(self._queued, (*names, "gave_up"), new, "queued", "ended")
+
     def _steps(self, session: Session, names: Key, new: Times) -> None:
         pods = self._world.pods_of(session)
         if not pods:
             # It went away just now, and nobody knows any more whether it had been warm.
             return
         way = "warm" if pods[0].claimed else "cold"
-        for step, before in _STEPS:
+        # The wait in line has a histogram of its own, and says nothing of how soon pods start.
+        began = "placed" if new.placed else "received"
+        for step, before in (("claimed", began), *_STEPS):
             if getattr(session.status.times, step) is None:
                 self._observe(self._step, (*names, way, step), new, before, step)
                 if step in ("joined", "first_audio"):
-                    self._observe(self._start, (*names, way, step), new, "received", step)
+                    self._observe(self._start, (*names, way, step), new, began, step)
 
     @staticmethod
     def _observe(

@@ -1,5 +1,6 @@
 """Sessions, agents and pods as the reconciler sees them: only what is read, from plain JSON."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -40,6 +41,7 @@ class Session:
     created: datetime
     deleting: bool
     room_changed: str
+    labels: Mapping[str, str]
     spec: VoiceSessionSpec
     status: VoiceSessionStatus
 
@@ -101,6 +103,7 @@ def parse_session(raw: Json) -> Session:
         created=_moment(meta["creationTimestamp"]),
         deleting="deletionTimestamp" in meta,
         room_changed=meta.get("annotations", {}).get(ANNOTATION_ROOM_CHANGED, ""),
+        labels=meta.get("labels", {}),
         spec=VoiceSessionSpec.model_validate(raw["spec"]),
         status=VoiceSessionStatus.model_validate(raw.get("status", {})),
     )

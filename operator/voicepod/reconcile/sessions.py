@@ -18,6 +18,7 @@ from voicepod.reconcile.draft import Decision, Observed
 from voicepod.reconcile.merge import merge_patch
 from voicepod.reconcile.metrics import Metrics
 from voicepod.reconcile.objects import Json, Key, parse_session
+from voicepod.reconcile.places import Places
 from voicepod.reconcile.story import notes_between
 from voicepod.reconcile.world import Record, World
 
@@ -52,6 +53,7 @@ class SessionReconciler:
     events: Events
     clock: Callable[[], datetime]
     metrics: Metrics
+    places: Places
 
     async def reconcile(self, key: Key) -> Outcome:
         """Bring a session to what it should be.
@@ -62,6 +64,7 @@ class SessionReconciler:
         if record is None:
             return await self._clean_up_after(key)
         stuck = False
+        await self.places.enter(record)
         try:
             decision = await self._settle(record)
         except Stuck as error:
@@ -75,6 +78,8 @@ class SessionReconciler:
         except UnsettledError:
             await self._write_status(record)
             raise
+        if stuck or record.status.phase.finished:
+            self.places.leave(record)
         if not decision.passing:
             await self._write_status(record)
         if decision.wake is None:
@@ -128,8 +133,9 @@ class SessionReconciler:
             problem = agent_not_found(record)
         elif problem and problem.reason is Reason.AGENT_NOT_FOUND:
             problem = None
+        now = self.clock()
         return Observed(
-            now=self.clock(),
+            now=now,
             session=session,
             status=record.status,
             lifecycle=lifecycle_of(record),
@@ -144,6 +150,7 @@ class SessionReconciler:
             agent_missed=record.agent_missed,
             last_words=record.last_words,
             problem=problem,
+            wait=self.places.wait(record, now),
             room_holder=holder.key[1] if holder else "",
             knows_livekit=record.agent_spec is not None,
         )
@@ -204,11 +211,13 @@ class SessionReconciler:
         """Delete the pods of a session that is gone; the API server is asked, not the cache."""
         pods = [pod for pod in self.world.pods_named_for(key) if not pod.deleting]
         if not pods:
+            self.places.forget(key)
             return Outcome()
         try:
             self.world.put_session(parse_session(await self.kube.get(VOICE_SESSIONS, *key)))
         except NotFound:
             for pod in pods:
                 await self.actor.delete_pod(pod)
+            self.places.forget(key)
             return Outcome()
         return Outcome(wake=0.0)

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.unit
         ({"gateway": {"replica": 3}}, "at '/gateway': additional properties 'replica'"),
         ({"gateway": {"replicas": "3"}}, "at '/gateway/replicas': got string, want integer"),
         ({"operator": {"replicas": 0}}, "at '/operator/replicas': minimum: got 0, want 1"),
+        ({"operator": {"maxSessions": {"voice": 0}}}, "at '/operator/maxSessions/voice': minimum"),
         ({"gateway": {"replicas": 0}}, "at '/gateway/replicas': minimum: got 0, want 1"),
         ({"image": {"tag": 1.2}}, "at '/image/tag': got number, want string"),
         (
@@ -58,6 +59,10 @@ def test_a_misspelt_or_mistyped_value_is_named(values: dict[str, Any], complaint
         (
             {"gateway": {"tokens": {"auth": "anonymous", "hookUrl": "http://auth"}}},
             "gateway.tokens.auth: hook and gateway.tokens.hookUrl belong together",
+        ),
+        (
+            {"operator": {"maxSessions": {"voice": 9}}, "watchNamespaces": ["sales"]},
+            "operator.maxSessions.voice: the namespace is not one of watchNamespaces",
         ),
         ({"test": {"agent": "hello"}}, "test.agent and test.namespace belong together"),
         ({"test": {"namespace": "voice"}}, "test.agent and test.namespace belong together"),

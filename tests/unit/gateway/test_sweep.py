@@ -107,6 +107,8 @@ ENDED = "2026-01-01T00:00:00.000Z"
         (ENDED_AT - 60, "Ended", "Requested", 1),
         (ENDED_AT - 60, "Ended", "IdleTimeout", 1),
         (ENDED_AT - 60, "Ended", "MaxDuration", 1),
+        (ENDED_AT - 60, "Failed", "AgentFull", 1),
+        (ENDED_AT - 60, "Failed", "QueueDeadline", 1),
         (ENDED_AT + 1, "Ended", "Requested", 2),
         (ENDED_AT - 0.1, "Ended", "CallerLeft", 2),
         (ENDED_AT - 60, "Failed", "AgentLost", 2),

@@ -381,6 +381,17 @@ class TestARequestThatIsRefused:
         assert "over before you could come" in answer["error"]
         assert count(stage, "failed") == 1
 
+    @pytest.mark.parametrize("reason", ["AgentFull", "NamespaceFull", "QueueDeadline"])
+    async def test_when_all_places_are_taken(self, stage: Stage, reason: str) -> None:
+        stage.add_agent()
+        operate(stage, {"phase": "Failed", "endReason": reason})
+        async with stage.client.post("/token", json={"room_name": "lobby"}) as response:
+            answer = await response.json()
+        assert response.status == 429
+        assert 5 <= int(response.headers["Retry-After"]) <= 15
+        assert "all places are taken" in answer["error"]
+        assert count(stage, "full") == 1
+
     async def test_when_the_session_is_deleted_under_it(self, stage: Stage) -> None:
         stage.add_agent()
 

@@ -49,6 +49,7 @@ def session(end: bool = False, deleting: bool = False, room_sid: str = SID) -> S
         created=NOON,
         deleting=deleting,
         room_changed="",
+        labels={},
         spec=VoiceSessionSpec(
             agent_ref=AgentRef(name="desk"), room="a room", room_sid=room_sid, end=end
         ),

@@ -1,7 +1,7 @@
 """What holds whatever is observed, possible or not."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -30,6 +30,7 @@ from voicepod.reconcile.actions import (
     LookAtPod,
     LookAtRoom,
 )
+from voicepod.reconcile.capacity import Wait
 from voicepod.reconcile.decide import decide
 from voicepod.reconcile.draft import Observed
 from voicepod.reconcile.objects import Problem
@@ -49,7 +50,18 @@ unix_moments = st.none() | seconds.map(unix)
 times = st.builds(
     Times,
     **dict.fromkeys(
-        ("received", "claimed", "assigned", "joined", "caller", "left", "ending", "ended"), maybe
+        (
+            "received",
+            "queued",
+            "claimed",
+            "assigned",
+            "joined",
+            "caller",
+            "left",
+            "ending",
+            "ended",
+        ),
+        maybe,
     ),
 )
 statuses = st.builds(
@@ -88,6 +100,14 @@ calls = st.builds(
     room_deletion_requested=st.booleans(),
     idle=st.booleans(),
 )
+waits = st.builds(
+    Wait,
+    reason=st.sampled_from([Reason.AGENT_FULL, Reason.NAMESPACE_FULL]),
+    message=st.text(max_size=5),
+    position=st.integers(1, 9),
+    rejects=st.booleans(),
+    deadline=seconds.map(lambda length: timedelta(seconds=length)),
+)
 rooms = st.builds(
     Room,
     name=st.just("a room"),
@@ -113,6 +133,7 @@ observations = st.builds(
     room_seen=maybe,
     room_stale=st.booleans(),
     problem=st.none() | problems,
+    wait=st.none() | waits,
     room_holder=st.sampled_from(["", "earlier"]),
     knows_livekit=st.booleans(),
 )
@@ -149,6 +170,14 @@ def test_a_session_never_has_two_pods(scene: Observed) -> None:
 
     assert not started or scene.pod is None
     assert len(started) <= 1
+
+
+@given(observations)
+def test_nobody_claims_a_pod_without_a_place(scene: Observed) -> None:
+    decision = decide(scene)
+
+    assert not (scene.wait and any(isinstance(a, ClaimPod) for a in decision.actions))
+    assert scene.wait or decision.status.queue is None or decision.status.phase.finished
 
 
 @given(observations)

@@ -38,7 +38,7 @@ async def test_sessions_are_told_by_phase_and_there_is_a_zero_for_each_phase() -
 
         phases = told(stage, "sessions")
         assert (phases[*DESK, "Active"], phases[*DESK, "Starting"]) == (1, 1)
-        assert len(phases) == 7
+        assert len(phases) == 8
         assert sum(phases.values()) == 2
 
 

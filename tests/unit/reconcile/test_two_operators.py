@@ -106,6 +106,25 @@ async def test_a_claim_that_the_standby_has_not_seen_is_not_made_twice() -> None
         assert owners(first) == {"call": pod}
 
 
+@in_hours
+async def test_places_that_the_standby_has_not_seen_taken_are_not_given_twice() -> None:
+    async with Stage() as first, Second(first) as second:
+        second.kube.watch(PODS, partial(go_deaf_at_a_claim, second))
+        first.apply_agent(capacity={"maxSessions": 1})
+        call_in(first, "one")
+        await asyncio.sleep(0.5)
+        assert list(owners(first)) == ["one"]
+        await first.stop_operator()
+
+        second.deaf = False
+        call_in(second, "two")
+        await second.lead()
+        await asyncio.sleep(1)
+
+        assert list(owners(first)) == ["one"]
+        assert first.status("two").phase is Phase.QUEUED
+
+
 def go_deaf_at_a_claim(stage: Second, _: str, pod: Object) -> None:
     stage.deaf = LABEL_SESSION in pod["metadata"]["labels"]
 
