@@ -29,15 +29,8 @@ class Always:
 
     def _room_changed(self, _: str, room: OpenRoom, __: Participant | None) -> None:
         if len(room.live_agents) > 1:
-            ours = tuple(identity_of(one) for one in self._sessions() if self._is_of(one, room))
-            names = [one.identity for one in room.live_agents if one.identity.startswith(ours)]
-            if len(names) > 1:
-                self._scene.broken(
-                    f"two live agents are in {room.name} {room.sid}: {', '.join(names)}"
-                )
-
-    def _is_of(self, session: Object, room: OpenRoom) -> bool:
-        return goes_on(session) and sid_of(session) == room.sid
+            names = ", ".join(one.identity for one in room.live_agents)
+            self._scene.broken(f"two live agents are in {room.name} {room.sid}: {names}")
 
     def _sessions(self) -> list[Object]:
         return self._scene.store.kept(VOICE_SESSIONS)
@@ -98,11 +91,6 @@ def session_of(pod: Object) -> str:
 def generation_of(pod: Object) -> str:
     """Return which of its session's pods a pod is."""
     return str(pod["metadata"]["annotations"].get(ANNOTATION_GENERATION, ""))
-
-
-def identity_of(session: Object) -> str:
-    """Return what the identity of a session's agent begins with, whichever of them it is."""
-    return f"agent-AJ_{session['metadata']['uid'].replace('-', '')[:16]}"
 
 
 def is_live(pod: Object) -> bool:

@@ -1,6 +1,8 @@
 """Tokens that open one room and no other."""
 
+import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final
 
@@ -16,6 +18,23 @@ _JOIN_TTL: Final = timedelta(minutes=2)
 # page opens still holds when its reader presses the button, and short enough that a token which
 # leaks from a log opens no room the next day.
 _CALLER_TTL: Final = timedelta(minutes=10)
+
+# 64 bits: it only has to tell an agent from whoever else is in its room.
+_IDENTITY_DIGITS: Final = 16
+
+
+def fenced(accepted: Accepted, job_id: str, room: str) -> Accepted:
+    """Return what an agent joins its room as: under one identity in all rooms of this name.
+
+    So LiveKit puts out whichever agent is there when another one joins: the one that it replaces,
+    or that of an earlier call, which a deleted session leaves behind, or which comes back to its
+    room after LiveKit was started anew. SDKs name an agent after its job; a name that the agent's
+    own code has chosen is kept.
+    """
+    if accepted.identity != f"agent-{job_id}":
+        return accepted
+    digest = hashlib.sha256(room.encode()).hexdigest()[:_IDENTITY_DIGITS]
+    return replace(accepted, identity=f"agent-{digest}")
 
 
 def join_token(

@@ -20,7 +20,7 @@ from voicepod.kube.errors import Conflict, KubeError, NotFound, Refused, Unavail
 from voicepod.livekit.credentials import Credentials
 from voicepod.livekit.errors import LiveKitError, Unauthorized, Unreachable
 from voicepod.livekit.rooms import Rooms
-from voicepod.livekit.tokens import join_token, room_token
+from voicepod.livekit.tokens import fenced, join_token, room_token
 from voicepod.reconcile import actions
 from voicepod.reconcile.claims import Claims
 from voicepod.reconcile.draft import in_room
@@ -109,8 +109,7 @@ class Actor:
             case actions.CloseRoom():
                 await self._close_room(record)
             case actions.EvictAgent():
-                rooms = await self._rooms(record)
-                await rooms.remove(record.session.spec.room, record.status.identity)
+                await self._evict_agent(record)
             case actions.KeepCheckpoint():
                 pod = action.pod
                 record.checkpoint = await self._newest(record, pod) or record.checkpoint
@@ -201,6 +200,8 @@ class Actor:
             record.checkpoint = await self._newest(record, None)
         lifecycle, spec = lifecycle_of(record), _spec(record)
         credentials = await self.credentials.get(session.key[0], spec.livekit)
+        # The same for every generation: it is one call.
+        job_id = f"AJ_{session.uid.replace('-', '')[:16]}"
         accepted = await self.pods.assign(
             pod.ip,
             pod.uid,
@@ -209,9 +210,7 @@ class Actor:
                 generation=pod.generation,
                 room=RoomRef(record.status.room_sid, session.spec.room),
                 livekit_url=credentials.url,
-                # The same for every generation: so the agent's identity is the same as well, and
-                # a replacement's join evicts the one it replaces.
-                job_id=f"AJ_{session.uid.replace('-', '')[:16]}",
+                job_id=job_id,
                 metadata=session.spec.metadata,
                 checkpoint=record.checkpoint,
                 shutdown_grace=lifecycle.seconds("shutdown_grace"),
@@ -224,7 +223,9 @@ class Actor:
             Tokens(
                 session_uid=session.uid,
                 generation=pod.generation,
-                join_token=join_token(credentials, session.spec.room, accepted),
+                join_token=join_token(
+                    credentials, session.spec.room, fenced(accepted, job_id, session.spec.room)
+                ),
                 room_token=room_token(
                     credentials,
                     session.spec.room,
@@ -285,10 +286,18 @@ class Actor:
         missed = in_room(status) and status.identity not in record.room.others
         record.agent_missed = (record.agent_missed or seen) if missed else None
 
-    async def _close_room(self, record: Record) -> None:
-        """Close the room if it is still this session's: a later one may have its name by now."""
+    async def _evict_agent(self, record: Record) -> None:
+        if await self._has_its_room(record):
+            rooms = await self._rooms(record)
+            await rooms.remove(record.session.spec.room, record.status.identity)
+
+    async def _has_its_room(self, record: Record) -> bool:
+        """Look whether the room is still this session's: a later one may have its name by now."""
         await self._look_at_room(record)
-        if record.room and record.room.sid == record.status.room_sid:
+        return record.room is not None and record.room.sid == record.status.room_sid
+
+    async def _close_room(self, record: Record) -> None:
+        if await self._has_its_room(record):
             await (await self._rooms(record)).close(record.session.spec.room)
             await self._look_at_room(record)
 

@@ -8,7 +8,7 @@ import pytest
 
 from voicepod.assignment.messages import Accepted
 from voicepod.livekit.credentials import Credentials
-from voicepod.livekit.tokens import caller_token, join_token, room_token
+from voicepod.livekit.tokens import caller_token, fenced, join_token, room_token
 
 pytestmark = pytest.mark.unit
 
@@ -47,6 +47,19 @@ def test_an_agent_joins_its_own_room_as_an_agent_and_may_do_nothing_else() -> No
 def test_a_join_token_is_of_no_use_a_few_minutes_later() -> None:
     token = claims(join_token(CREDENTIALS, "a room", Accepted("agent-1")))
     assert token["exp"] - token["nbf"] <= 300
+
+
+def test_agents_of_all_calls_in_a_room_join_it_as_the_same() -> None:
+    first = fenced(Accepted("agent-AJ_1", "Ada"), "AJ_1", "a room")
+    later = fenced(Accepted("agent-AJ_2", "Ada"), "AJ_2", "a room")
+    elsewhere = fenced(Accepted("agent-AJ_1", "Ada"), "AJ_1", "another")
+    assert first == later
+    assert (first.identity.startswith("agent-"), first.name) == (True, "Ada")
+    assert first.identity != elsewhere.identity
+
+
+def test_an_agent_that_names_itself_keeps_its_name() -> None:
+    assert fenced(Accepted("ada"), "AJ_1", "a room") == Accepted("ada")
 
 
 def test_a_caller_joins_one_room_as_livekit_lets_anybody_do_by_default() -> None:
