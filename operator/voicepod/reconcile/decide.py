@@ -428,6 +428,9 @@ def _end(draft: Draft, reason: Reason, message: str) -> None:
         draft.actions.append(DeletePod(pod))
     draft.phase(Phase.ENDED if reason in _ENDED else Phase.FAILED, reason, message)
     times.ended = observed.now
+    # It goes itself when its end was written, and not before.
+    kept = observed.lifecycle.seconds("ttl_after_finished")
+    draft.wakes.append(observed.now + timedelta(seconds=kept))
 
 
 def _tidy(draft: Draft) -> None:

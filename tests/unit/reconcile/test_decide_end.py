@@ -49,6 +49,15 @@ ENDS = [
 ]
 
 
+def test_a_session_that_never_had_a_pod_goes_in_its_time_as_well() -> None:
+    never = fresh(now=5, session=session(end=True), lifecycle=Lifecycle(ttl_after_finished="60s"))
+    over = decide(never)
+    assert (over.status.phase, over.actions, over.wake) == (Phase.ENDED, (), at(65))
+
+    gone = replace(never, status=over.status, now=at(65))
+    assert decide(gone).actions == (DeleteSession(),)
+
+
 @pytest.mark.parametrize(("scene", "reason"), ENDS, ids=lambda value: str(value)[:20])
 def test_the_agent_may_say_goodbye_and_is_told_why(scene: Observed, reason: Reason) -> None:
     decision = decide(scene)
