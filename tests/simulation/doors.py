@@ -6,7 +6,7 @@ from typing import TypeVar
 from tests.simulation.cluster import Cluster
 from tests.simulation.pod import RunningPod
 from tests.simulation.process import Odds, Process
-from tests.simulation.scene import Scene
+from tests.simulation.scene import API_SERVER, LIVEKIT, Scene
 from voicepod.assignment.client import PodClient
 from voicepod.assignment.errors import PodUnreachable
 from voicepod.assignment.messages import Accepted, Assignment, PodStatus, Tokens
@@ -79,7 +79,8 @@ class KubeDoor(Kube):
 
     async def _reach(self, what: str, do: Callable[[], Awaitable[T]]) -> T:
         weather = self._scene.weather
-        odds = Odds(weather.kube_refused, weather.kube_lost, weather.kube_slow)
+        refused = 1.0 if API_SERVER in self._scene.away else weather.kube_refused
+        odds = Odds(refused, weather.kube_lost, weather.kube_slow)
         return await self._process.ask(what, do, odds, Unavailable)
 
 
@@ -131,7 +132,8 @@ class RoomsDoor(Rooms):
             return do()
 
         weather = self._scene.weather
-        odds = Odds(weather.livekit_refused, weather.livekit_lost, weather.livekit_slow)
+        refused = 1.0 if LIVEKIT in self._scene.away else weather.livekit_refused
+        odds = Odds(refused, weather.livekit_lost, weather.livekit_slow)
         return await self._process.ask(what, done, odds, Unreachable)
 
 

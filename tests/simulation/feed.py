@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from tests.simulation.process import Process
-from tests.simulation.scene import Scene
+from tests.simulation.scene import API_SERVER, Scene
 from voicepod.kube.client import Object, Resource
 
 # In seconds: how late the news is as a rule, when the API server has much to do, and when the
@@ -37,6 +37,9 @@ class Feed:
     def _list(self) -> None:
         if not self._process.alive:
             return
+        if API_SERVER in self._scene.away:
+            self._list_later()
+            return
         self._stop = self._scene.store.watch(self._resource, self._see)
         for item in self._scene.store.kept(self._resource):
             self._send(item, deleted=False)
@@ -44,7 +47,10 @@ class Feed:
     def _see(self, type_: str, item: Object) -> None:
         if not self._process.alive:
             self._stop()
-        elif self._process.chance.happens(self._scene.weather.watch_breaks):
+        elif (
+            self._process.chance.happens(self._scene.weather.watch_breaks)
+            or API_SERVER in self._scene.away
+        ):
             self._break()
         else:
             self._send(item, type_ == "DELETED")
@@ -77,5 +83,8 @@ class Feed:
         self._process.trace.say(self._process.name, "loses its watch of", self._resource.plural)
         self._stop()
         self._under_way = deque()
+        self._list_later()
+
+    def _list_later(self) -> None:
         pause = self._process.chance.between(*_PAUSE)
         asyncio.get_running_loop().call_later(pause, self._list)

@@ -1,6 +1,7 @@
 """What must be so, whatever happens: some of it always, some of it once all has calmed down."""
 
 from datetime import datetime
+from typing import Final
 
 from tests.simulation.cluster import Cluster, owner_of
 from tests.simulation.livekit import OpenRoom, Participant
@@ -13,6 +14,12 @@ from voicepod.kube.client import PODS, VOICE_SESSIONS, Object
 # In seconds, in calm weather: idleTimeout, a hint that got lost before, and the goodbye.
 _SILENCE = 30.0 + 30.0 + 10.0
 
+_ON_PURPOSE: Final = frozenset({Reason.REQUESTED, Reason.MAX_DURATION, Reason.IDLE_TIMEOUT})
+
+# In seconds: a gateway may have heard as late as this of a session that somebody has deleted, and
+# takes that for the moment at which it ended.
+_HEARD: Final = 75.0
+
 
 class Always:
     """Looks at each change of a room and of a pod, and says what must not be."""
@@ -21,8 +28,9 @@ class Always:
         self._scene, self._cluster, self._platform = scene, cluster, platform
         self._owners: dict[str, str] = {}
         self._going: set[str] = set()
-        self.excused: set[str] = set()
-        """Sids of rooms whose session has failed, and says so, or was sent away by somebody."""
+        self.parted: dict[str, float] = {}
+        """By rooms' sids, in Unix seconds: whoever has joined until then stays without an agent, as
+        their call was ended on purpose."""
         scene.livekit.tellers.append(self._room_changed)
         scene.store.watch(PODS, self._pod_changed)
         scene.store.watch(VOICE_SESSIONS, self._session_changed)
@@ -36,12 +44,15 @@ class Always:
         return self._scene.store.kept(VOICE_SESSIONS)
 
     def _session_changed(self, type_: str, item: Object) -> None:
-        if item["spec"].get("end"):
-            self.excused.add(sid_of(item))
         status = item.get("status", {})
-        if status.get("endReason") == Reason.IDLE_TIMEOUT:
+        lost, most = len(status.get("lost", [])), self._platform.most_replacements
+        if lost > most:
+            self._scene.broken(f"{lost} agents were lost of {most} that may be replaced")
+        if status.get("endReason") in _ON_PURPOSE:
             ending = datetime.fromisoformat(status["times"]["ending"])
-            self._scene.parted[sid_of(item)] = ending.timestamp()
+            self.parted[sid_of(item)] = ending.timestamp()
+        elif type_ == "DELETED" and goes_on(item):
+            self.parted[sid_of(item)] = unix() + _HEARD
 
     def _pod_changed(self, type_: str, item: Object) -> None:
         metadata = item["metadata"]
@@ -105,16 +116,13 @@ def goes_on(session: Object) -> bool:
     return "endReason" not in status and not spec.get("end")
 
 
-def unanswered(scene: Scene, excused: set[str]) -> list[str]:
+def unanswered(scene: Scene, always: Always) -> list[str]:
     """Return what is wrong with the rooms that have callers, and the sessions that have none."""
     wrong = []
     sessions = scene.store.kept(VOICE_SESSIONS)
     for room in scene.livekit.rooms.values():
-        if not room.callers or room.sid in excused:
-            continue
-        last = max(caller.joined_at for caller in room.callers)
-        if last < scene.parted.get(room.sid, 0.0):
-            # Their call was ended, and they stay without an agent.
+        last = max((caller.joined_at for caller in room.callers), default=0.0)
+        if last <= always.parted.get(room.sid, 0.0):
             continue
         if scene.hushed and unix() - last > _SILENCE:
             wrong.append(f"nobody speaks in {room.sid}, and the call goes on")

@@ -75,6 +75,9 @@ class Life:
         if chance.happens(weather.pod_drained):
             await asyncio.sleep(chance.between(0.0, 20.0))
             self._drain()
+        if chance.happens(weather.pod_crashes):
+            await asyncio.sleep(chance.between(0.0, 40.0))
+            self.containers.crash()
         if chance.happens(weather.node_dies):
             await asyncio.sleep(chance.between(0.0, 40.0))
             await self._lose_node()

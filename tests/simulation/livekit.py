@@ -32,7 +32,8 @@ class Participant:
     sid: str
     joined_at: float
     gone: bool = False
-    """Their process is dead, and LiveKit does not know yet."""
+    """They will not come back: their process is dead, which LiveKit may not know yet, or they have
+    left."""
     speaks: bool = False
 
 
@@ -86,29 +87,41 @@ class LiveKit:
 
         Whoever is in it under the same identity has to go.
         """
-        room = self.rooms.get(name) or self._open(name, _EMPTY)
-        if earlier := room.participants.get(identity):
-            self._out(earlier, "DUPLICATE_IDENTITY")
+        room = self._room_for(name, identity)
         sid = f"PA_{next(self._ids)}"
         one = Participant(identity, agent, room, put_out, stirred, sid, self._clock())
-        room.participants[identity] = one
-        self._trace.say(identity, "joins", name, room.sid)
-        self._tell("participant_joined", room, one)
-        self._stir(room)
+        self._enter(room, one)
         return one
 
     def leave(self, one: Participant) -> None:
         """Have somebody leave."""
+        one.gone = True
         if one.room.participants.get(one.identity) is one:
             self._trace.say(one.identity, "leaves", one.room.name)
             self._remove(one)
 
     def vanish(self, one: Participant) -> None:
         """Have somebody's process die, which LiveKit sees later."""
-        if not one.gone and one.room.participants.get(one.identity) is one:
+        if not one.gone:
             self._trace.say(one.identity, "vanishes from", one.room.name)
             one.gone = True
             asyncio.get_running_loop().call_later(_MISSED, self.leave, one)
+
+    def restart(self, comes_back: Callable[[Participant], float | None]) -> None:
+        """Forget all rooms. Clients connect again, and find a room of the same name.
+
+        ``comes_back`` returns in how many seconds somebody does, or None if they do not.
+        """
+        self._trace.say("livekit", "is started anew")
+        loop, rooms, self.rooms = asyncio.get_running_loop(), self.rooms, {}
+        for room in rooms.values():
+            for one in room.participants.values():
+                delay = comes_back(one)
+                if delay is None:
+                    one.put_out("SERVER_SHUTDOWN")
+                else:
+                    loop.call_later(delay, self._come_back, one)
+            room.participants.clear()
 
     # What the API does
 
@@ -146,6 +159,25 @@ class LiveKit:
             self._out(one, "PARTICIPANT_REMOVED")
 
     # What follows
+
+    def _room_for(self, name: str, identity: str) -> OpenRoom:
+        """Return the room of a name, without anybody of this identity in it."""
+        room = self.rooms.get(name) or self._open(name, _EMPTY)
+        if earlier := room.participants.get(identity):
+            self._out(earlier, "DUPLICATE_IDENTITY")
+        return room
+
+    def _enter(self, room: OpenRoom, one: Participant) -> None:
+        room.participants[one.identity] = one
+        self._trace.say(one.identity, "joins", room.name, room.sid)
+        self._tell("participant_joined", room, one)
+        self._stir(room)
+
+    def _come_back(self, one: Participant) -> None:
+        if not one.gone:
+            one.room = self._room_for(one.room.name, one.identity)
+            one.sid, one.joined_at = f"PA_{next(self._ids)}", self._clock()
+            self._enter(one.room, one)
 
     def _open(self, name: str, stays: float) -> OpenRoom:
         room = self.rooms[name] = OpenRoom(name, f"RM_{next(self._ids)}")

@@ -6,7 +6,7 @@ from typing import Final
 from tests.simulation.chance import Chance
 from tests.simulation.gateways import KEY, SECRET
 from tests.simulation.livekit import Participant
-from tests.simulation.scene import NAMESPACE, Scene, unix
+from tests.simulation.scene import NAMESPACE, Scene
 from tests.support.fake_kube import put_secret
 from voicepod.kube.client import VOICE_AGENTS, VOICE_SESSIONS, Object
 
@@ -29,9 +29,10 @@ def agent_spec(chance: Chance) -> Object:
             "startDeadline": f"{chance.count(10, 40)}s",
             "reconnectGrace": f"{chance.count(0, 10)}s",
             "idleTimeout": "30s",
-            "maxDuration": "10m",
+            "maxDuration": chance.one_of(["10m", "10m", "30s"]),
             "shutdownGrace": f"{chance.count(0, 5)}s",
             "ttlAfterFinished": f"{chance.count(0, 60)}s",
+            "maxReplacements": chance.count(0, 3),
         },
     }
 
@@ -56,6 +57,17 @@ class Platform:
         """How many warm pods there may be."""
         pool = self.spec["pool"]
         return int(pool.get("max", 2 * pool["min"]))
+
+    @property
+    def most_replacements(self) -> int:
+        """How many lost agents of a call are replaced."""
+        return int(self.spec["lifecycle"]["maxReplacements"])
+
+    def let_calls_last(self) -> None:
+        """Allow calls that end in minutes at the earliest."""
+        lifecycle = {**self.spec["lifecycle"], "maxDuration": "10m"}
+        self.spec = {**self.spec, "lifecycle": lifecycle}
+        self._apply()
 
     async def meddle(self) -> None:
         """Change the template now and then."""
@@ -123,19 +135,10 @@ class Callers:
 
     async def _end(self, caller: Participant) -> None:
         """Have somebody at the platform end the session, by its spec or by deleting it."""
-        store, deleted = self._scene.store, self._chance.happens(0.5)
-        for item in store.kept(VOICE_SESSIONS):
-            if item["spec"]["room"] != self._room:
-                continue
-            self._scene.parted[caller.room.sid] = unix()
-            name = item["metadata"]["name"]
-            self._scene.trace.say("platform", "deletes" if deleted else "ends", name)
-            if deleted:
-                store.let_go(VOICE_SESSIONS, NAMESPACE, name)
-            else:
-                store.put(
-                    VOICE_SESSIONS, NAMESPACE, {**item, "spec": {**item["spec"], "end": True}}
-                )
+        deleted = self._chance.happens(0.5)
+        for item in self._scene.store.kept(VOICE_SESSIONS):
+            if item["spec"]["room"] == self._room:
+                end_session(self._scene, item, deleted)
         await asyncio.sleep(self._chance.between(0, 10))
         await self._leave(caller)
 
@@ -145,6 +148,16 @@ class Callers:
         self._scene.trace.say("platform", "makes", name)
         spec = {"agentRef": {"name": AGENT}, "room": self._room}
         self._scene.store.put(VOICE_SESSIONS, NAMESPACE, {"metadata": {"name": name}, "spec": spec})
+
+
+def end_session(scene: Scene, item: Object, deleted: bool) -> None:
+    """Have somebody at the platform end a session, by its spec or by deleting it."""
+    name = item["metadata"]["name"]
+    scene.trace.say("platform", "deletes" if deleted else "ends", name)
+    if deleted:
+        scene.store.let_go(VOICE_SESSIONS, NAMESPACE, name)
+    else:
+        scene.store.put(VOICE_SESSIONS, NAMESPACE, {**item, "spec": {**item["spec"], "end": True}})
 
 
 def everybody_leaves(scene: Scene, chance: Chance) -> None:

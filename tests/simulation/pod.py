@@ -9,7 +9,8 @@ from livekit.protocol import models, room
 from tests.simulation.agent import Agent, Temper
 from tests.simulation.chance import Chance
 from tests.simulation.http import Answer, Http
-from tests.simulation.scene import NAMESPACE, Scene, unix
+from tests.simulation.scene import LIVEKIT, NAMESPACE, Scene, unix
+from tests.simulation.weather import CALM
 from voicepod.assignment.errors import PodRefused, PodUnreachable
 from voicepod.assignment.messages import Accepted, Assignment, PodStatus, Tokens
 from voicepod.sidecar.hints import Hints
@@ -30,7 +31,7 @@ class RunningPod:
         self._hints = Hints(http, "http://operator", NAMESPACE, name)
         self._supervisor = Supervisor(http, self._hints, clock=unix)
         temper = Temper.drawn(chance, scene.weather)
-        self._agent = Agent(self._supervisor, scene, temper, chance, self._crash)
+        self._agent = Agent(self._supervisor, scene, temper, chance, self.crash)
         self._alive = True
 
     @property
@@ -43,8 +44,9 @@ class RunningPod:
         self._scene.trace.say(self.name, "its agent registers")
         await self._agent.register()
 
-    def _crash(self) -> None:
-        if self._scene.weather.agent_crashes:
+    def crash(self) -> None:
+        """Have its agent's process die by itself, unless the weather is calm."""
+        if self._scene.weather is not CALM:
             self._scene.trace.say(self.name, "its agent crashes")
             self._agent.die()
             self._crashed()
@@ -118,7 +120,8 @@ class RunningPod:
         """Answer ListParticipants."""
         weather = self._scene.weather
         await asyncio.sleep(self._chance.between(0.001, 0.02))
-        if self._chance.happens(max(weather.livekit_refused, weather.livekit_lost)):
+        refused = LIVEKIT in self._scene.away
+        if refused or self._chance.happens(max(weather.livekit_refused, weather.livekit_lost)):
             raise ConnectionResetError("LiveKit does not answer")
         name = room.ListParticipantsRequest.FromString(request["data"]).room
         open_room = self._scene.livekit.rooms.get(name)

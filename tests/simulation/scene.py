@@ -1,7 +1,8 @@
 """What there is once in a run, and everybody needs."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -14,6 +15,9 @@ from tests.support.fake_kube import FakeKube
 from tests.support.hours import now
 
 NAMESPACE: Final = "voice"
+
+API_SERVER: Final = "the API server"
+LIVEKIT: Final = "LiveKit"
 
 _NOON: Final = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -45,8 +49,8 @@ class Scene:
     livekit: LiveKit = field(init=False)
     hushed: bool = field(init=False)
     """Nobody says a word in this run, and every agent has the runtime, which tells so."""
-    parted: dict[str, float] = field(default_factory=dict)
-    """By rooms' sids, when a call was ended that had its caller still, in Unix seconds."""
+    away: set[str] = field(default_factory=set)
+    """Of ``API_SERVER`` and ``LIVEKIT``, those that cannot be asked now."""
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     hint: Callable[[dict[str, str]], bool] = _nobody
     """The operator's ``/hint``: whether it takes one. Raises OSError where no operator is."""
@@ -54,6 +58,17 @@ class Scene:
     def __post_init__(self) -> None:
         self.livekit = LiveKit(unix, self.trace)
         self.hushed = self.chance("hush").happens(0.1)
+
+    @contextmanager
+    def without(self, server: str) -> Iterator[None]:
+        """Have a server be away meanwhile."""
+        self.trace.say("outage", server, "is away")
+        self.away.add(server)
+        try:
+            yield
+        finally:
+            self.away.discard(server)
+            self.trace.say("outage", server, "is back")
 
     def start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Have something done, which must not fail."""

@@ -54,6 +54,12 @@ class Weather:
     """It does not end its job when it is told to."""
     agent_closes_room: float = _rate()
     node_dies: float = _rate()
+    pod_crashes: float = _rate()
+    """Its agent ends by itself, be it in a call or not."""
+    api_server_away: float = _rate()
+    """Every few seconds: for a while nobody reaches it."""
+    livekit_restarted: float = _rate()
+    """Every few seconds: it forgets its rooms, and clients come back to rooms of the same names."""
 
 
 CALM = Weather()
@@ -69,6 +75,6 @@ def drawn(chance: Chance) -> Weather:
     for together in (_OVERLOAD, _BAD_AGENT):
         if chance.happens(0.25):
             rates |= dict.fromkeys(together, max(_RATES))
-    for seldom in ("operator_killed", "gateway_killed", "node_dies"):
+    for seldom in ("operator_killed", "gateway_killed", "node_dies", "pod_crashes"):
         rates[seldom] /= 5
     return Weather(**rates)
