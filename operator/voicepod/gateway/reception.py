@@ -121,7 +121,10 @@ class Reception:
     async def _opened(self, visit: Visit) -> Outcome:
         if self._sessions_of(visit) or self._parted(visit) is not None:
             return Outcome.EXISTS
-        return await self._admit(visit)
+        # When LiveKit's server is started anew, an agent that has lost its room opens it again by
+        # itself, with its caller or without.
+        reopened = any(not one.finished for one in self._namesakes(visit))
+        return await self._admit(visit, again=reopened)
 
     async def _joined(self, visit: Visit) -> Outcome:
         sessions = self._sessions_of(visit)
@@ -184,7 +187,10 @@ class Reception:
         return parse_session(raw)
 
     async def _admit(self, visit: Visit, caller: bool = False, again: bool = False) -> Outcome:
-        """Make a session for a room that has none, or ``again`` none that is unfinished."""
+        """Make a session for a room that has none, or ``again`` none that is unfinished.
+
+        Then only a caller in the room is reason enough.
+        """
         if len(visit.room) > MAX_ROOM_NAME:
             logger.warning(
                 "room %s has a name of %d characters; a session's has at most %d",

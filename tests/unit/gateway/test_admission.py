@@ -105,7 +105,7 @@ class TestARoomThatNobodyWants:
 class TestTheKubernetesApi:
     async def test_being_away_makes_livekit_come_again(self, stage: Stage) -> None:
         stage.add_agent()
-        await stage.send("room_started", sid="RM_0")
+        await stage.send("room_started", "hall", sid="RM_0")
 
         async def away(_: Call) -> None:
             raise Unavailable("the Kubernetes API is restarting")
@@ -113,10 +113,10 @@ class TestTheKubernetesApi:
         stage.kube.fault = away
         answer = 503, {"error": "the Kubernetes API is restarting"}
         assert await stage.send("room_started") == answer
-        assert await stage.send(LEFT, sid="RM_0") == answer
+        assert await stage.send(LEFT, "hall", sid="RM_0") == answer
         stage.kube.fault = None
         assert await stage.send("room_started") == (OK, {"outcome": "created"})
-        assert await stage.send(LEFT, sid="RM_0") == (OK, {"outcome": "touched"})
+        assert await stage.send(LEFT, "hall", sid="RM_0") == (OK, {"outcome": "touched"})
 
     async def test_refusing_a_session_is_told_on_the_voiceagent_once(self, stage: Stage) -> None:
         stage.add_agent()

@@ -32,7 +32,7 @@ async def test_a_room_gets_its_session(stage: Stage, event: str) -> None:
 
 async def test_a_session_costs_one_request(stage: Stage) -> None:
     stage.add_agent()
-    await stage.send("room_started", sid="RM_0")
+    await stage.send("room_started", "hall", sid="RM_0")
     stage.kube.calls.clear()
     await stage.send("room_started")
     assert [call.verb for call in stage.kube.calls] == ["create"]
@@ -92,8 +92,21 @@ async def test_events_in_the_wrong_order_make_one_session(stage: Stage) -> None:
 async def test_two_rooms_of_one_name_are_two_calls(stage: Stage) -> None:
     stage.add_agent()
     await stage.send("room_started", sid="RM_1")
-    assert await stage.send("room_started", sid="RM_2") == (OK, {"outcome": "created"})
+    assert await stage.send(JOINED, sid="RM_2") == (OK, {"outcome": "created"})
     assert {s["spec"]["roomSid"] for s in stage.sessions()} == {"RM_1", "RM_2"}
+
+
+async def test_a_room_that_an_agent_has_opened_again_has_no_session_without_a_caller(
+    stage: Stage,
+) -> None:
+    stage.add_agent()
+    await stage.send("room_started", sid="RM_1")
+    agents = frozenset({"agent-AJ_1"})
+    stage.livekit.rooms["lobby"] = Room("lobby", "RM_2", others=agents)
+    assert await stage.send("room_started", sid="RM_2") == (OK, {"outcome": "ignored"})
+
+    stage.livekit.rooms["lobby"] = Room("lobby", "RM_3", frozenset({"robert"}), agents)
+    assert await stage.send("room_started", sid="RM_3") == (OK, {"outcome": "created"})
 
 
 @pytest.mark.parametrize("kind", ["AGENT", "EGRESS", "INGRESS"])
