@@ -59,6 +59,10 @@ bench-takeover: $(VENV)/.installed ## Time without an agent when one is killed, 
 bench-footprint: $(VENV)/.installed ## Memory and idle CPU of a warm pod, of a call, of LiveKit's worker
 	@$(BIN)/python -m bench.footprint
 
+.PHONY: chaos
+chaos: $(VENV)/.installed ## Calls while all parts are killed at random (MINUTES=10 SEED=1 WEBHOOKS=1)
+	@$(BIN)/python -m tests.chaos
+
 .PHONY: check
 check: $(VENV)/.installed ## Format, lint, types, layers, generated files
 	@$(BIN)/ruff format --check .

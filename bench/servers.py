@@ -46,19 +46,41 @@ def of(cluster: Cluster) -> Server:
     return Server(credentials, CLUSTER.daemons.log("livekit-server"))
 
 
+@dataclass(frozen=True, slots=True)
+class Beside(Server):
+    """A server that can be started beside the cluster's own, and again after its death."""
+
+    config: Path
+
+    @asynccontextmanager
+    async def started(self) -> AsyncIterator[asyncio.subprocess.Process]:
+        """Run it while the body runs. Raises LocalError when it won't start."""
+        async with running("livekit-server", f"--config={self.config}", log=self.log) as process:
+            url = self.credentials.url.replace("ws:", "http:")
+            async with asyncio.timeout(livekit.READY_SECONDS):
+                while not await asyncio.to_thread(livekit.answers, url):
+                    if process.returncode is not None:
+                        raise LocalError(f"{self.config.stem} died:\n{tail(self.log.read_text())}")
+                    await asyncio.sleep(_LOOK_EVERY)
+            yield process
+
+
+def configured(directory: Path, name: str, ports: Ports, webhook: str | None = None) -> Beside:
+    """Return one more server, with settings in ``directory`` where it is to log as well."""
+    content = livekit.configuration(BRIDGE, BRIDGE_IP, ports, webhook)
+    config = directory / f"{name}.json"
+    write_secret(config, json.dumps(content).encode())
+    credentials = Credentials(
+        f"ws://{BRIDGE_IP}:{ports.http}", *next(iter(content["keys"].items()))
+    )
+    return Beside(credentials, directory / f"{name}.log", config)
+
+
 @asynccontextmanager
 async def beside(
     directory: Path, name: str, ports: Ports, webhook: str | None = None
 ) -> AsyncIterator[Server]:
     """Run one more server, which logs to ``directory``. Raises LocalError when it won't start."""
-    content = livekit.configuration(BRIDGE, BRIDGE_IP, ports, webhook)
-    config, log = directory / f"{name}.json", directory / f"{name}.log"
-    write_secret(config, json.dumps(content).encode())
-    async with running("livekit-server", f"--config={config}", log=log) as process:
-        url = f"//{BRIDGE_IP}:{ports.http}"
-        async with asyncio.timeout(livekit.READY_SECONDS):
-            while not await asyncio.to_thread(livekit.answers, f"http:{url}"):
-                if process.returncode is not None:
-                    raise LocalError(f"{name} died:\n{tail(log.read_text())}")
-                await asyncio.sleep(_LOOK_EVERY)
-        yield Server(Credentials(f"ws:{url}", *next(iter(content["keys"].items()))), log)
+    server = configured(directory, name, ports, webhook)
+    async with server.started():
+        yield server

@@ -6,12 +6,13 @@ that their pods can use, `down()` takes everything away. As a command: `python -
 
 from local.cluster import Cluster
 from local.errors import LocalError
-from local.images import AGENT, OPERATOR, Image
+from local.images import AGENT, OPERATOR, REDIS, Image
 from local.provider import build, down, find, up
 
 __all__ = [
     "AGENT",
     "OPERATOR",
+    "REDIS",
     "Cluster",
     "Image",
     "LocalError",

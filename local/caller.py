@@ -13,6 +13,7 @@ The awaitables have no time limit of their own. They raise ConnectionError when 
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass, field
@@ -76,11 +77,15 @@ class Caller:
         self._url = url
         self._token = token
         self._room = rtc.Room()
-        self._tracks: dict[str, AgentTrack] = {}
+        self._live: dict[str, AgentTrack] = {}
+        self.agent_tracks: list[AgentTrack] = []
+        """The agents' audio tracks, the oldest first."""
+        self.down: list[tuple[float, float]] = []
+        """From when until when the line to LiveKit was down; until infinity while it is."""
         self._microphone = Microphone()
         self._tasks: set[asyncio.Task[None]] = set()
         self._news = asyncio.Event()
-        self._over = False
+        self._dropped: rtc.DisconnectReason.ValueType | None = None
         self.dialed = 0.0
         """When the join began."""
         self.joined = 0.0
@@ -112,15 +117,14 @@ class Caller:
         await self.leave()
 
     @property
-    def agent_tracks(self) -> list[AgentTrack]:
-        """The agents' audio tracks, the oldest first."""
-        return list(self._tracks.values())
-
-    @property
     def utterances(self) -> list[Utterance]:
         """All that was heard of the agents, oldest first."""
-        heard = (u for track in self._tracks.values() for u in track.ear.utterances)
+        heard = (u for track in self.agent_tracks for u in track.ear.utterances)
         return sorted(heard, key=attrgetter("start"))
+
+    async def dropped(self) -> rtc.DisconnectReason.ValueType:
+        """Wait until the caller is out of the room for good without having left it; say why."""
+        return await self._until(lambda: self._dropped)
 
     async def agent_track(self) -> AgentTrack:
         """Wait until an agent's audio track is there to be heard."""
@@ -193,6 +197,8 @@ class Caller:
             room.on("track_subscribed", self._on_track)
             room.on("track_unpublished", self._on_unpublished)
             room.on("participant_disconnected", self._on_left)
+            room.on("reconnecting", self._on_reconnecting)
+            room.on("reconnected", self._on_reconnected)
             room.on("disconnected", self._on_disconnected)
             room.register_text_stream_handler("lk.transcription", self._on_transcription)
             try:
@@ -212,24 +218,24 @@ class Caller:
     def _on_published(
         self, publication: rtc.RemoteTrackPublication, participant: rtc.RemoteParticipant
     ) -> None:
-        if _is_agents_audio(publication, participant):
-            track = AgentTrack(participant.sid, published=time.time())
-            self._tracks.setdefault(publication.sid, track)
+        if _is_agents_audio(publication, participant) and publication.sid not in self._live:
+            track = self._live[publication.sid] = AgentTrack(participant.sid, time.time())
+            self.agent_tracks.append(track)
 
     def _on_unpublished(
         self, publication: rtc.RemoteTrackPublication, participant: rtc.RemoteParticipant
     ) -> None:
-        if track := self._tracks.get(publication.sid):
-            self._ended(track)
+        if publication.sid in self._live:
+            self._end(publication.sid)
 
     def _on_left(self, participant: rtc.RemoteParticipant) -> None:
         # Of its tracks no other event tells.
-        for track in self.agent_tracks:
-            if track.agent == participant.sid:
-                self._ended(track)
+        for sid in [sid for sid, track in self._live.items() if track.agent == participant.sid]:
+            self._end(sid)
 
-    def _ended(self, track: AgentTrack) -> None:
-        track.ended = track.ended or time.time()
+    def _end(self, sid: str) -> None:
+        track = self._live.pop(sid)
+        track.ended = time.time()
         # What still comes on it is the next agent's: WebRTC uses the line again.
         if track.listening:
             track.listening.cancel()
@@ -242,7 +248,7 @@ class Caller:
     ) -> None:
         if _is_agents_audio(publication, participant):
             self._on_published(publication, participant)
-            known = self._tracks[publication.sid]
+            known = self._live[publication.sid]
             known.subscribed = time.time()
             self._news.set()
             known.listening = self._spawn(self._listen(track, known.ear))
@@ -273,13 +279,24 @@ class Caller:
             self.transcript.append(Line(identity, text, time.time()))
             self._news.set()
 
+    def _on_reconnecting(self) -> None:
+        # Told again when the SDK gives a connection up and makes a new one.
+        if not self.down or self.down[-1][1] < math.inf:
+            self.down.append((time.time(), math.inf))
+
+    def _on_reconnected(self) -> None:
+        if self.down:
+            self.down[-1] = self.down[-1][0], time.time()
+
     def _on_disconnected(self, reason: rtc.DisconnectReason.ValueType) -> None:
-        self._over = True
+        self._dropped = reason
+        for sid in list(self._live):
+            self._end(sid)
         self._news.set()
 
     async def _until(self, find: Callable[[], T | None]) -> T:
         while (found := find()) is None:
-            if self._over:
+            if self._dropped is not None:
                 raise ConnectionError("the room is gone")
             self._news.clear()
             await self._news.wait()

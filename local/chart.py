@@ -46,7 +46,6 @@ def install(cluster: Cluster, *values: str) -> None:
         "image.tag=dev",
         # The tag stays when the image is built anew; this makes the pods follow.
         f"podAnnotations.voicepod\\.dev/source={_digest()}",
-        *values,
     ]
     if cluster.gateway_ip:
         settings.append(f"gateway.service.clusterIP={cluster.gateway_ip}")
@@ -56,6 +55,7 @@ def install(cluster: Cluster, *values: str) -> None:
             *("upgrade", "--install", "voicepod", CHART),
             *("--namespace", NAMESPACE, "--create-namespace"),
             *(part for setting in settings for part in ("--set-string", setting)),
+            *(part for value in values for part in ("--set", value)),
             *("--wait", "--timeout", "3m"),
         )
 

@@ -23,3 +23,6 @@ class Image:
 
 OPERATOR = Image("voicepod/operator:dev", REPOSITORY / "operator" / "Dockerfile")
 AGENT = Image("voicepod/agent:dev", REPOSITORY / "agent-image" / "Dockerfile")
+
+REDIS = Image("voicepod/redis:dev", REPOSITORY / "local" / "redis.Dockerfile")
+"""For the chart's `redis`, where no registry has its image."""

@@ -4,7 +4,7 @@ import json
 
 from local.controlplane import CLUSTER
 from local.layout import BRIDGE, BRIDGE_IP, POD_NETWORK, STATE
-from local.run import succeeds
+from local.run import run, succeeds
 
 NAME = "voicepod-local"
 SANDBOX_IMAGE = "voicepod.local/sandbox:1"
@@ -159,3 +159,23 @@ def _ready() -> bool:
     ) and succeeds(
         [*CLUSTER.kubectl, "get", "serviceaccount", "default"]  # or the first pod of all is refused
     )
+
+
+def containers(namespace: str, *, named: str = "", pod: str = "") -> dict[str, int]:
+    """Return the containers that run in a namespace, by their ids, each with the pid of its first
+    process.
+
+    Those of one name in all pods, or all those of one pod, its sandbox among them. containerd knows
+    it, whatever has become of the API server.
+    """
+    labels = {"pod.namespace": namespace, "container.name": named, "pod.name": pod}
+    chosen = (f'labels."io.kubernetes.{key}"=={value}' for key, value in labels.items() if value)
+    ids = run([*CTR, "containers", "list", "--quiet", ",".join(chosen)]).split()
+    rows = (line.split() for line in run([*CTR, "tasks", "list"]).splitlines()[1:])
+    return {task: int(pid) for task, pid, state in rows if task in ids and state == "RUNNING"}
+
+
+def pod_of(container: str) -> str:
+    """Return the name of a container's pod."""
+    labels = json.loads(run([*CTR, "containers", "info", container]))["Labels"]
+    return str(labels["io.kubernetes.pod.name"])
