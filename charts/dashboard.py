@@ -211,6 +211,24 @@ ROWS: Final = (
                 ),
             ),
             Panel(
+                "Calls on cordoned nodes",
+                "Each keeps a node from being free.",
+                (Query(_sum("voicepod_draining_calls"), "{{agent}}"),),
+                stacked=True,
+            ),
+            Panel(
+                "Until cordoned nodes are free",
+                "At the latest, by the maxDuration of the calls there.",
+                (
+                    Query(
+                        f"max by (agent) (voicepod_draining_end_timestamp_seconds{{{_CHOSEN}}})"
+                        " - time()",
+                        "{{agent}}",
+                    ),
+                ),
+                "s",
+            ),
+            Panel(
                 "Pods, by what for",
                 "Pod-seconds a second, counted when a call is over, or an unclaimed pod gone.",
                 (Query(_rate("voicepod_pod_seconds_total", by="use"), "{{use}}"),),

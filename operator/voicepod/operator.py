@@ -29,6 +29,7 @@ from voicepod.process import fill_again, fill_first, serving
 from voicepod.reconcile.actor import Actor
 from voicepod.reconcile.agents import AgentReconciler
 from voicepod.reconcile.claims import Claims
+from voicepod.reconcile.drain import BudgetReconciler
 from voicepod.reconcile.gauges import Gauges, tell_of_process
 from voicepod.reconcile.loop import Loop, Queue
 from voicepod.reconcile.metrics import Metrics
@@ -99,7 +100,7 @@ async def run() -> None:
         pools = PoolReconciler(world, kube, templates, events, _now)
         places = Places(world, kube, _now, settings.max_sessions, on_turn=intake.turn)
         sessions = SessionReconciler(world, kube, actor, events, _now, metrics, places)
-        loop = Loop(queue, sessions, agents, pools, metrics)
+        loop = Loop(queue, sessions, agents, pools, BudgetReconciler(world, kube), metrics)
 
         async def lead() -> None:
             """Stand by until this operator leads; then work."""

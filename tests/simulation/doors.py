@@ -31,11 +31,15 @@ class KubeDoor(Kube):
         )
 
     async def list_all(
-        self, resource: Resource, namespace: str | None, label_selector: str = ""
+        self,
+        resource: Resource,
+        namespace: str | None,
+        label_selector: str = "",
+        field_selector: str = "",
     ) -> list[Object]:
         return await self._reach(
-            f"list {resource.plural} {label_selector}",
-            lambda: self._store.list_all(resource, namespace, label_selector),
+            f"list {resource.plural} {label_selector}{field_selector}",
+            lambda: self._store.list_all(resource, namespace, label_selector, field_selector),
         )
 
     async def create(

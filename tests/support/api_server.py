@@ -16,7 +16,9 @@ from kubernetes.aio.config import kube_config
 from tests.support.fake_kube import FakeKube
 from voicepod.api.names import API_VERSION, GROUP, VERSION
 from voicepod.kube.client import (
+    BUDGETS,
     EVENTS,
+    NODES,
     PODS,
     SECRETS,
     VOICE_AGENTS,
@@ -28,7 +30,8 @@ from voicepod.kube.errors import Conflict, KubeError, NotFound
 from voicepod.kube.lease import LEASES
 
 _SERVED: Final = {
-    r.plural: r for r in (VOICE_AGENTS, VOICE_SESSIONS, PODS, SECRETS, EVENTS, LEASES)
+    r.plural: r
+    for r in (VOICE_AGENTS, VOICE_SESSIONS, PODS, NODES, BUDGETS, SECRETS, EVENTS, LEASES)
 }
 
 
@@ -40,7 +43,9 @@ class ApiServer:
         self.requests: list[str] = []
         """Method and path of each request, without those that find out which kinds there are."""
         self.selectors: dict[str, set[str]] = {}
-        """By plural, the label selectors that were asked for; empty for everything."""
+        """By plural, the selectors that were asked for; empty for everything."""
+        self.forbidden: frozenset[Resource] = frozenset()
+        """What nobody may see."""
         self._history: list[tuple[str, str, Object]] = []
         """Plural, type and object of each change."""
         self._told = asyncio.Condition()
@@ -72,8 +77,10 @@ class ApiServer:
         if parts[0] == "namespaces" and len(parts) > 2:
             namespace, parts = parts[1], parts[2:]
         resource, name, subresource = _SERVED[parts[0]], *(*parts[1:], "", "")[:2]
-        selector = request.query.get("labelSelector", "")
+        selector = request.query.get("labelSelector", request.query.get("fieldSelector", ""))
         self.selectors.setdefault(resource.plural, set()).add(selector)
+        if resource in self.forbidden:
+            return web.json_response({"message": f"{resource.plural} is forbidden"}, status=403)
         if request.query.get("watch"):
             return await self._watch(request, resource, namespace)
         try:
@@ -157,12 +164,12 @@ def _concerns(item: Object, namespace: str | None, since: int) -> bool:
     )
 
 
-def _kind(plural: str, kind: str) -> dict[str, Any]:
+def _kind(plural: str, kind: str, namespaced: bool = True) -> dict[str, Any]:
     return {
         "name": plural,
         "singularName": kind.lower(),
         "kind": kind,
-        "namespaced": True,
+        "namespaced": namespaced,
         "verbs": ["list", "watch", "patch"],
     }
 
@@ -175,6 +182,7 @@ _DISCOVERY: Final[dict[str, Any]] = {
             _kind("namespaces", "Namespace"),
             _kind("events", "Event"),
             _kind("pods", "Pod"),
+            _kind("nodes", "Node", namespaced=False),
         ]
     },
     "/apis": {"groups": [{"name": GROUP, "versions": [_VERSION], "preferredVersion": _VERSION}]},

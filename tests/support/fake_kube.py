@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from voicepod.kube.client import SECRETS, Kube, Object, Resource
+from voicepod.kube.client import CORDONED, SECRETS, Kube, Object, Resource
 from voicepod.kube.errors import Conflict, NotFound
 
 
@@ -90,13 +90,19 @@ class FakeKube(Kube):
         return self.find(resource, namespace, name)
 
     async def list_all(
-        self, resource: Resource, namespace: str | None, label_selector: str = ""
+        self,
+        resource: Resource,
+        namespace: str | None,
+        label_selector: str = "",
+        field_selector: str = "",
     ) -> list[Object]:
         await self._called("list", resource, namespace, "")
         return [
             item
             for (place, _), item in self._kind(resource).items()
-            if namespace in (None, place) and _selected(item, label_selector)
+            if namespace in (None, place)
+            and _selected(item, label_selector)
+            and (field_selector != CORDONED or item["spec"].get("unschedulable"))
         ]
 
     async def create(

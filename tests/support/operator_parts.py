@@ -17,6 +17,7 @@ from voicepod.livekit.rooms import Rooms
 from voicepod.reconcile.actor import Actor
 from voicepod.reconcile.agents import AgentReconciler
 from voicepod.reconcile.claims import Claims
+from voicepod.reconcile.drain import BudgetReconciler
 from voicepod.reconcile.loop import Loop, Queue
 from voicepod.reconcile.metrics import Metrics
 from voicepod.reconcile.places import Places
@@ -76,4 +77,11 @@ class OperatorParts:
             self.intake.sessions_of,
             self.intake.pool,
         )
-        self.loop = Loop(self.queue, self.sessions, self.agents, self.pools, self.metrics)
+        self.loop = Loop(
+            self.queue,
+            self.sessions,
+            self.agents,
+            self.pools,
+            BudgetReconciler(self.world, kube),
+            self.metrics,
+        )

@@ -18,7 +18,7 @@ from tests.support.hours import now
 from tests.support.operator_parts import OperatorParts
 from voicepod.api.names import ANNOTATION_ROOM_CHANGED
 from voicepod.api.session import VoiceSessionStatus
-from voicepod.kube.client import PODS, VOICE_AGENTS, VOICE_SESSIONS, Object
+from voicepod.kube.client import NODES, PODS, VOICE_AGENTS, VOICE_SESSIONS, Object
 from voicepod.kube.events import Events, Note, Regarding
 from voicepod.livekit.rooms import Room
 
@@ -69,6 +69,7 @@ class Stage:
             (VOICE_AGENTS, "agent"),
             (VOICE_SESSIONS, "session"),
             (PODS, "pod"),
+            (NODES, "node"),
         ):
             self.kube.watch(resource, partial(self._changed, kind))
         self._loop = asyncio.create_task(self._operator())
@@ -135,6 +136,11 @@ class Stage:
         """Edit a VoiceSession, as a user does."""
         item = self._find(VOICE_SESSIONS, name)
         self.kube.put(VOICE_SESSIONS, "voice", {**item, "spec": item["spec"] | spec})
+
+    def cordon(self, node: str, cordoned: bool = True) -> None:
+        """Cordon a node, or undo it, as kubectl does."""
+        body = {"metadata": {"name": node}, "spec": {"unschedulable": cordoned}}
+        self.kube.put(NODES, "", body)
 
     def kubelet(self, status: Object, name: str = "call-1") -> None:
         """Have the kubelet tell of a pod."""

@@ -13,8 +13,9 @@ import pytest
 from tests.support.api_server import ApiServer, serve
 from tests.support.fake_kube import FakeKube
 from tests.support.process import ask, attempts, free_port, running
+from tests.unit.reconcile.pods import RUNS
 from voicepod import operator
-from voicepod.kube.client import VOICE_SESSIONS, Object
+from voicepod.kube.client import BUDGETS, NODES, PODS, VOICE_SESSIONS, Object
 from voicepod.kube.lease import LEASES
 from voicepod.observability import logs
 
@@ -115,6 +116,43 @@ async def test_only_agent_pods_are_listed_and_watched(
             if api.requests.count("GET /api/v1/pods") >= 3:
                 break
     assert api.selectors["pods"] == {"voicepod.dev/agent"}
+
+
+def put_call_on_a_cordoned_node(kube: FakeKube) -> None:
+    """A pod with a call, and its node."""
+    own = ("uid", "namespace", "resourceVersion")
+    metadata = {key: value for key, value in RUNS["metadata"].items() if key not in own}
+    kube.put(VOICE_SESSIONS, "voice", SESSION)
+    kube.put(PODS, "voice", {**RUNS, "metadata": metadata})
+    kube.put(NODES, "", {"metadata": {"name": "node-1"}, "spec": {"unschedulable": True}})
+
+
+async def test_cordoned_nodes_are_watched_and_their_calls_guarded(
+    kube: FakeKube, api: ApiServer, http: aiohttp.ClientSession
+) -> None:
+    async with process(http):
+        put_call_on_a_cordoned_node(kube)
+        async for _ in attempts():
+            if kube.objects(BUDGETS):
+                break
+    assert api.selectors["nodes"] == {"spec.unschedulable=true"}
+
+
+async def test_an_operator_that_may_not_see_nodes_says_so_once_and_goes_on(
+    kube: FakeKube,
+    api: ApiServer,
+    http: aiohttp.ClientSession,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    api.forbidden = frozenset({NODES})
+    async with process(http):
+        put_call_on_a_cordoned_node(kube)
+        await reconciled(kube)
+    assert [line for line in caplog.messages if "nodes is forbidden" in line] == [
+        "a drain will not wait for calls, which other pods take over: nodes is forbidden"
+    ]
+    assert api.requests.count("GET /api/v1/nodes") == 1
+    assert kube.objects(BUDGETS) == []
 
 
 async def test_an_operator_stands_by_with_all_it_needs_and_goes_on_when_it_leads(

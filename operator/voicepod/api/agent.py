@@ -280,6 +280,13 @@ class VoiceAgentStatus(Model):
         default=None,
         description="How long a pod takes until it waits: the 95th percentile of the last fifty.",
     )
+    draining: int = Field(
+        default=0, description="Calls on cordoned nodes, which are not free before they are over."
+    )
+    drained_by: Time | None = Field(
+        default=None,
+        description="When the last of them is over at the latest, by its maxDuration.",
+    )
     rollout: RolloutStatus | None = Field(
         default=None, description="Which template new sessions get, while rollout.canary is set."
     )

@@ -92,6 +92,7 @@ def voice_agent_crd() -> dict[str, Any]:
             _column("Starting", ".status.starting", "integer"),
             _column("Queued", ".status.queued", "integer"),
             _column("Max", ".spec.capacity.maxSessions", "integer", wide=True),
+            _column("Draining", ".status.draining", "integer", wide=True),
             _column("Last call", ".status.lastCall", "date"),
             _column("LiveKit", ".spec.livekit.url", wide=True),
             _column("Message", ".status.conditions[?(@.type=='Ready')].message", wide=True),

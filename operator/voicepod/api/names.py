@@ -44,6 +44,9 @@ MAX_AGENT_NAME: Final = 63
 MAX_SESSION_NAME: Final = 56
 """... and a session's pods are called like it, with a dash and a generation behind."""
 
+BUDGET: Final = "voicepod-live-calls"
+"""The PodDisruptionBudget that a namespace has while its calls are on cordoned nodes."""
+
 AGENT_CONTAINER: Final = "agent"
 """The container of the VoiceAgent's template that runs the user's agent."""
 

@@ -5,8 +5,9 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from voicepod.api.names import LABEL_AGENT
-from voicepod.kube.client import PODS, VOICE_AGENTS, VOICE_SESSIONS, Kube
+from voicepod.api.names import BUDGET, LABEL_AGENT
+from voicepod.kube.client import CORDONED, NODES, PODS, VOICE_AGENTS, VOICE_SESSIONS, Kube
+from voicepod.kube.errors import Refused
 from voicepod.reconcile.loop import Item, Queue
 from voicepod.reconcile.metrics import Metrics
 from voicepod.reconcile.objects import (
@@ -128,10 +129,32 @@ class Intake:
         self.world.drop_pod(pod.key, pod.uid)
 
     def _pod_changed(self, pod: Pod) -> None:
-        if pod.session:
-            self.queue.add(Item("session", pod.session))
-        else:
+        if pod.session is None:
             self.pool(pod.agent)
+            return
+        self.queue.add(Item("session", pod.session))
+        if pod.node in self.world.cordoned:
+            self._guard(pod.key[0])
+
+    def _guard(self, namespace: str) -> None:
+        """Have it looked at whether calls of a namespace need a PodDisruptionBudget."""
+        self.queue.add(Item("budget", (namespace, BUDGET)))
+
+    def node(self, raw: Json, deleted: bool) -> None:
+        """Take over a node: whether it takes new pods is all that counts."""
+        cordoned = not deleted and bool(raw["spec"].get("unschedulable"))
+        self._cordoned(raw["metadata"]["name"], cordoned)
+
+    def _cordoned(self, node: str, cordoned: bool) -> None:
+        world = self.world
+        if cordoned == (node in world.cordoned):
+            return
+        (world.cordoned.add if cordoned else world.cordoned.discard)(node)
+        pods = [pod for pod in world.pods.values() if pod.node == node]
+        for namespace in sorted({pod.key[0] for pod in pods if pod.session}):
+            self._guard(namespace)
+        for agent in sorted({pod.agent for pod in pods}):
+            self.pool(agent)
 
     def hint(self, pod: Key) -> bool:
         """Have a pod asked what has happened; False when there is no such pod."""
@@ -165,6 +188,7 @@ class Intake:
         for agent in world.agents:
             self.queue.add(Item("agent", agent))
             self.queue.add(Item("pool", agent))
+            self._guard(agent[0])
         for session in world.records:
             self.queue.add(Item("session", session))
         for pod in world.pods.values():
@@ -178,6 +202,7 @@ class Intake:
         ``kube.errors``.
         """
         world = self.world
+        await self._fill_nodes(kube)
         agents, sessions, pods = dict(world.agents), _uids(world), dict(world.pods)
         everywhere: list[str | None] = [None]
         for namespace in list(namespaces) or everywhere:
@@ -204,6 +229,24 @@ class Intake:
         for pod in pods.values():
             self._drop_pod(pod)
             self._pod_changed(pod)
+
+    async def _fill_nodes(self, kube: Kube) -> None:
+        """List the cordoned nodes, if that is allowed; whether it is, is found out once."""
+        world = self.world
+        if not world.sees_nodes:
+            return
+        before = set(world.cordoned)
+        try:
+            found = await kube.list_all(NODES, None, field_selector=CORDONED)
+        except Refused as error:
+            world.sees_nodes = False
+            logger.warning("a drain will not wait for calls, which other pods take over: %s", error)
+            return
+        if world.cordoned == before:
+            # If not, the watch has told of something later.
+            now = {raw["metadata"]["name"] for raw in found}
+            for node in sorted(before ^ now):
+                self._cordoned(node, node in now)
 
 
 def _uids(world: World) -> dict[Key, str]:

@@ -9,7 +9,7 @@ from voicepod.handlers.intake import Intake
 
 
 def registry_for(intake: Intake) -> kopf.OperatorRegistry:
-    """Return the handlers of the operator's three watches."""
+    """Return the handlers of the operator's watches; of nodes only if they may be seen."""
     registry = kopf.OperatorRegistry()
 
     @kopf.on.event(GROUP, VERSION, AGENTS, registry=registry)
@@ -23,5 +23,11 @@ def registry_for(intake: Intake) -> kopf.OperatorRegistry:
     @kopf.on.event("", "v1", "pods", labels={LABEL_AGENT: kopf.PRESENT}, registry=registry)
     async def pod_changed(event: Any, **_: Any) -> None:
         intake.pod(event["object"], deleted=event["type"] == "DELETED")
+
+    if intake.world.sees_nodes:
+
+        @kopf.on.event("", "v1", "nodes", registry=registry)
+        async def node_changed(event: Any, **_: Any) -> None:
+            intake.node(event["object"], deleted=event["type"] == "DELETED")
 
     return registry

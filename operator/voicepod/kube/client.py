@@ -55,6 +55,11 @@ VOICE_SESSIONS: Final = Resource(GROUP, VERSION, SESSIONS)
 PODS: Final = Resource("", "v1", "pods")
 SECRETS: Final = Resource("", "v1", "secrets")
 EVENTS: Final = Resource("", "v1", "events")
+NODES: Final = Resource("", "v1", "nodes")
+BUDGETS: Final = Resource("policy", "v1", "poddisruptionbudgets")
+
+CORDONED: Final = "spec.unschedulable=true"
+"""The field selector of nodes that take no new pods."""
 
 
 class Kube:
@@ -68,10 +73,15 @@ class Kube:
         return _parsed(await self._request("GET", resource.path(namespace, name)))
 
     async def list_all(
-        self, resource: Resource, namespace: str | None, label_selector: str = ""
+        self,
+        resource: Resource,
+        namespace: str | None,
+        label_selector: str = "",
+        field_selector: str = "",
     ) -> list[Object]:
         """Return all objects of a namespace, or of the cluster."""
-        query = [("labelSelector", label_selector)] if label_selector else []
+        selectors = (("labelSelector", label_selector), ("fieldSelector", field_selector))
+        query = [(name, selector) for name, selector in selectors if selector]
         answer = _parsed(await self._request("GET", resource.path(namespace), query=query))
         items: list[Object] = answer["items"]
         return items

@@ -17,6 +17,7 @@ from voicepod.kube.events import Events, Note, Regarding
 from voicepod.livekit.credentials import Credentials
 from voicepod.livekit.errors import Unauthorized, Unreachable
 from voicepod.livekit.rooms import Rooms
+from voicepod.reconcile.drain import draining
 from voicepod.reconcile.merge import merge_patch
 from voicepod.reconcile.objects import Agent, Key, Problem, parse_agent
 from voicepod.reconcile.rollout import advance
@@ -130,6 +131,8 @@ class AgentReconciler:
         status.wanted = demand.wanted(agent.spec.pool, now)
         status.arrivals_per_minute = float(f"{demand.rate(now) * 60:.2g}")
         status.refill_seconds = demand.refill_seconds
+        leaving = draining(self.world, agent.key)
+        status.draining, status.drained_by = leaving.calls, leaving.until
         outcomes = self.world.outcomes[agent.key]
         ended = outcomes.take()
         self._tally(agent, status.rollout, ended)
@@ -160,6 +163,8 @@ class AgentReconciler:
         if step.note:
             self.events.post(about, step.note)
             self.on_rollout(agent.key)
+        if bool(leaving.calls) != bool(agent.status.draining):
+            self.events.post(about, leaving.note())
         before = condition(agent.status.conditions, ConditionType.READY)
         if before is None or before.reason != reason:
             self.events.post(about, Note(reason, message, warning=problem is not None))

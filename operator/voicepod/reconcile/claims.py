@@ -69,10 +69,11 @@ class Claims:
     ) -> Pod | None:
         """Return the pod to claim next.
 
-        Pods of the template that the session should get come first; while one is being rolled out,
-        an older one is still seconds sooner than a cold start. Those of a canary are for its share
-        of the sessions alone. Then the node with the most calls, so that idle nodes empty, and then
-        the oldest pod.
+        A cordoned node comes last: a call there would keep it from being drained. Pods of the
+        template that the session should get come first; while one is being rolled out, an older one
+        is still seconds sooner than a cold start. Those of a canary are for its share of the
+        sessions alone. Then the node with the most calls, so that idle nodes empty, and then the
+        oldest pod.
         """
         canary = templates.canary
         barred = canary.hash if canary and wanted is not canary else None
@@ -87,6 +88,7 @@ class Claims:
                 and pod.template_hash != barred
             ),
             key=lambda pod: (
+                pod.node in self.world.cordoned,
                 pod.template_hash != wanted.hash,
                 -self.world.calls_on(pod.node),
                 pod.created,

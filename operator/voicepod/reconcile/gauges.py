@@ -57,6 +57,7 @@ class Gauges(Collector):
         yield self._ready(agents)
         yield self._places(agents)
         yield from self._pools(agents)
+        yield from self._drains(agents)
         yield GaugeMetricFamily(
             "voicepod_queue_depth", "Objects that wait to be looked at.", self.queue.depth
         )
@@ -103,6 +104,22 @@ class Gauges(Collector):
             if agent.spec.capacity.max_sessions is not None:
                 family.add_metric(agent.key, agent.spec.capacity.max_sessions)
         return family
+
+    @staticmethod
+    def _drains(agents: Sequence[Agent]) -> Iterator[Metric]:
+        calls = GaugeMetricFamily(
+            "voicepod_draining_calls", "Calls that are on cordoned nodes.", labels=AGENT
+        )
+        end = GaugeMetricFamily(
+            "voicepod_draining_end_timestamp_seconds",
+            "Unix time at which the last of them is over at the latest.",
+            labels=AGENT,
+        )
+        for agent in agents:
+            calls.add_metric(agent.key, agent.status.draining)
+            if agent.status.drained_by:
+                end.add_metric(agent.key, agent.status.drained_by.timestamp())
+        yield from (calls, end)
 
     def _pools(self, agents: Sequence[Agent]) -> Iterator[Metric]:
         gauge = partial(GaugeMetricFamily, labels=AGENT)

@@ -7,6 +7,7 @@ from typing import Final, Literal, NamedTuple
 
 from voicepod.kube.errors import KubeError
 from voicepod.reconcile.agents import AgentReconciler
+from voicepod.reconcile.drain import BudgetReconciler
 from voicepod.reconcile.metrics import Metrics
 from voicepod.reconcile.objects import Key
 from voicepod.reconcile.pool import PoolReconciler
@@ -27,7 +28,7 @@ _LAST_WORK: Final = 15.0
 class Item(NamedTuple):
     """What a worker works on."""
 
-    kind: Literal["agent", "pool", "session"]
+    kind: Literal["agent", "budget", "pool", "session"]
     key: Key
 
 
@@ -42,6 +43,7 @@ class Loop:
     sessions: SessionReconciler
     agents: AgentReconciler
     pools: PoolReconciler
+    budgets: BudgetReconciler
     metrics: Metrics
 
     async def stand_by(self) -> None:
@@ -93,6 +95,8 @@ class Loop:
         match item.kind:
             case "agent":
                 return await self.agents.reconcile(item.key)
+            case "budget":
+                return await self.budgets.reconcile(item.key)
             case "pool":
                 return await self.pools.reconcile(item.key)
             case "session":

@@ -102,7 +102,8 @@ class PoolReconciler:
         pods, demand = self._idle_pods(key), self.world.demands[key]
         troubles = self._troubles_of(agent, templates, pods)
         wanted = demand.wanted(pool, self.clock())
-        todo = plan(pods, templates.shares(wanted, pool.most), pool.most)
+        shares = templates.shares(wanted, pool.most)
+        todo = plan(pods, shares, pool.most, self.world.cordoned)
         for pod in todo.delete:
             if pod.uid not in self.world.claiming:
                 await self._delete(pod)

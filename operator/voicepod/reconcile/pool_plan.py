@@ -1,7 +1,7 @@
 """What a pool lacks, and what it has too much of. Pure."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -21,7 +21,9 @@ class Plan:
     delete: tuple[Pod, ...] = ()
 
 
-def plan(pods: list[Pod], shares: Mapping[str, int], most: int) -> Plan:
+def plan(
+    pods: list[Pod], shares: Mapping[str, int], most: int, cordoned: Collection[str] = ()
+) -> Plan:
     """Return what makes ``pods``, all that wait for a VoiceAgent, into the pool.
 
     ``shares`` says how many should wait, by the hash of their template. There are never more than
@@ -29,8 +31,12 @@ def plan(pods: list[Pod], shares: Mapping[str, int], most: int) -> Plan:
     of one whose share has shrunk, up to a quarter more than wanted are there: one that is ready
     goes as soon as another is ready in its place. A pool without room for that gives up a quarter
     of them first, but never the last that is ready.
+
+    Pods on ``cordoned`` nodes are no part of it, and go at once; one that is ready stays until
+    another one is, if there may be two.
     """
-    alive = [pod for pod in pods if not pod.finished and not pod.deleting]
+    there = [pod for pod in pods if not pod.finished and not pod.deleting]
+    alive = [pod for pod in there if pod.node not in cordoned]
     excess = _excess(alive, shares)
     wanted = sum(shares.values())
     batch = max(1, wanted // _BATCH)
@@ -40,9 +46,13 @@ def plan(pods: list[Pod], shares: Mapping[str, int], most: int) -> Plan:
     going = [pod for pod in excess if not pod.ready]
     going += [pod for pod in excess if pod.ready][: max(0, ready - enough)]
 
+    leaving = _last_first([pod for pod in there if pod.node in cordoned])
+    spared = int(ready == 0 and wanted > 0 and most > 1 and any(pod.ready for pod in leaving))
+    going += leaving[: len(leaving) - spared]
+
     # Bounds that were lowered count before everything else.
-    over = max(0, len(alive) - len(going) - most)
-    going += [pod for pod in _last_first(alive) if pod not in going][:over]
+    over = max(0, len(there) - len(going) - most)
+    going += [pod for pod in _last_first(there) if pod not in going][:over]
 
     broken = [pod for pod in pods if pod.finished and not pod.deleting]
     room = min(wanted + min(batch, len(excess)) - len(alive), most - len(pods))

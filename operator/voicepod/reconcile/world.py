@@ -4,7 +4,6 @@ Everything here is a cache. It is filled by lists and watches, and read by the r
 a request to anybody.
 """
 
-from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -59,9 +58,14 @@ class World:
     """By VoiceAgent."""
     claiming: set[str] = field(default_factory=set)
     """Uids of warm pods that a session is about to claim: nobody else shall try them."""
+    cordoned: set[str] = field(default_factory=set)
+    """Nodes that take no new pods: they are being drained, or will be."""
+    sees_nodes: bool = True
+    """Whether the API server lets us know which nodes those are."""
     _pods_of: dict[Key, dict[Key, Pod]] = field(default_factory=dict)
     _idle_of: dict[Key, dict[Key, Pod]] = field(default_factory=dict)
-    _calls_on: Counter[str] = field(default_factory=Counter)
+    _live_on: dict[str, dict[Key, Pod]] = field(default_factory=dict)
+    """By node, the pods with a call."""
     _sessions_of: dict[Key, dict[Key, Record]] = field(default_factory=dict)
     _sessions_in: dict[str, set[Key]] = field(default_factory=dict)
 
@@ -145,7 +149,7 @@ class World:
         index, key = self._index(pod)
         index.setdefault(key, {})[pod.key] = pod
         if _has_call(pod):
-            self._calls_on[pod.node] += 1
+            self._live_on.setdefault(pod.node, {})[pod.key] = pod
 
     def _unlist(self, pod: Pod) -> None:
         index, key = self._index(pod)
@@ -153,9 +157,9 @@ class World:
         if not index[key]:
             del index[key]
         if _has_call(pod):
-            self._calls_on[pod.node] -= 1
-            if not self._calls_on[pod.node]:
-                del self._calls_on[pod.node]
+            del self._live_on[pod.node][pod.key]
+            if not self._live_on[pod.node]:
+                del self._live_on[pod.node]
 
     def _doubt_room(self, session: Key) -> None:
         # An agent that is gone may have left because its caller did.
@@ -183,7 +187,11 @@ class World:
 
     def calls_on(self, node: str) -> int:
         """Return how many pods with a call a node has."""
-        return self._calls_on[node]
+        return len(self._live_on.get(node, {}))
+
+    def live_pods_on(self, node: str) -> list[Pod]:
+        """Return the pods with a call that a node has."""
+        return list(self._live_on.get(node, {}).values())
 
     def sessions_of(self, agent: Key) -> list[Record]:
         """Return the sessions of a VoiceAgent."""

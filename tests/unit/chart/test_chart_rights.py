@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tests.unit.chart.helm import Object, Objects, render
+from voicepod.api.names import BUDGET
 
 pytestmark = pytest.mark.unit
 
@@ -34,6 +35,13 @@ OPERATOR: list[Object] = [
         "verbs": ["get", "list", "watch", "create", "patch", "delete"],
     },
     {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
+    {"apiGroups": ["policy"], "resources": ["poddisruptionbudgets"], "verbs": ["create"]},
+    {
+        "apiGroups": ["policy"],
+        "resources": ["poddisruptionbudgets"],
+        "resourceNames": [BUDGET],
+        "verbs": ["get", "delete"],
+    },
     {"apiGroups": [""], "resources": ["events"], "verbs": ["create"]},
 ]
 
@@ -80,7 +88,7 @@ def test_without_namespaces_the_rights_are_the_cluster_s(component: str) -> None
 
 @pytest.mark.parametrize("component", ["operator", "gateway"])
 def test_with_namespaces_the_rights_end_there(component: str) -> None:
-    objects = render(watchNamespaces=["voice", "sales"])
+    objects = render(watchNamespaces=["voice", "sales"], operator={"watchNodes": False})
     for namespace in ("voice", "sales"):
         role = objects.one("Role", f"voicepod-{component}", namespace)
         assert role["rules"] == [*RULES[component], SECRETS]
@@ -137,8 +145,23 @@ def test_nobody_can_list_secrets_and_nothing_is_granted_by_a_star() -> None:
             assert not {"list", "watch"} & set(rule["verbs"])
 
 
-def test_a_release_without_crds_and_with_namespaces_needs_no_right_to_the_cluster() -> None:
-    objects = render(watchNamespaces=["voice"], crds={"enabled": False})
+@pytest.mark.parametrize("namespaces", [[], ["voice"]])
+def test_nodes_can_be_seen_and_not_changed(namespaces: list[str]) -> None:
+    objects = render(watchNamespaces=namespaces)
+    role = objects.one("ClusterRole", "voicepod-operator-nodes", namespace=None)
+    assert role["rules"] == [
+        {"apiGroups": [""], "resources": ["nodes"], "verbs": ["list", "watch"]}
+    ]
+    (subject,) = binding_of(objects, role)["subjects"]
+    assert (subject["name"], subject["namespace"]) == ("voicepod-operator", "voicepod-system")
+
+
+def test_a_release_with_namespaces_and_without_crds_and_nodes_needs_no_right_to_the_cluster() -> (
+    None
+):
+    objects = render(
+        watchNamespaces=["voice"], crds={"enabled": False}, operator={"watchNodes": False}
+    )
     assert all(found["metadata"].get("namespace") for found in objects)
 
 

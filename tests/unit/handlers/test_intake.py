@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.fake_kube import FakeKube
+from tests.support.fake_kube import Call, FakeKube
 from tests.support.hours import in_hours, now
 from tests.support.operator_stage import clock
 from tests.unit.reconcile import pods
@@ -11,13 +11,15 @@ from tests.unit.reconcile.test_objects import SESSION
 from voicepod.api.names import ANNOTATION_GENERATION, LABEL_AGENT, LABEL_SESSION
 from voicepod.api.session import Phase
 from voicepod.handlers.intake import Intake
-from voicepod.kube.client import PODS, VOICE_AGENTS, VOICE_SESSIONS
+from voicepod.kube.client import NODES, PODS, VOICE_AGENTS, VOICE_SESSIONS
+from voicepod.kube.errors import Refused
 from voicepod.reconcile.loop import Item, Queue
 from voicepod.reconcile.metrics import Metrics
 from voicepod.reconcile.world import World
 
 pytestmark = pytest.mark.unit
 
+BUDGET = Item("budget", ("voice", "voicepod-live-calls"))
 DESK, CALL, POD = ("voice", "desk"), ("voice", "call"), ("voice", "call-1")
 AGENT_SPEC = {
     "livekit": {"url": "ws://livekit", "credentialsSecretRef": {"name": "keys"}},
@@ -338,7 +340,99 @@ async def test_only_the_namespaces_that_are_asked_for_are_listed() -> None:
     await desk.intake.fill(kube, ["other", "another"])
 
     assert desk.world.records == {}
-    assert {call.namespace for call in kube.calls} == {"other", "another"}
+    listed = {call.namespace for call in kube.calls if call.plural != NODES.plural}
+    assert listed == {"other", "another"}
+
+
+def node(cordoned: bool, name: str = "node-1") -> dict[str, Any]:
+    return {"metadata": {"name": name}, "spec": {"unschedulable": True} if cordoned else {}}
+
+
+@in_hours
+async def test_a_cordoned_node_has_its_calls_guarded_and_its_pools_looked_at() -> None:
+    desk = Desk()
+    desk.intake.pod(pods.RUNS, deleted=False)
+    await desk.enqueued()
+
+    desk.intake.node(node(cordoned=True), deleted=False)
+    assert desk.world.cordoned == {"node-1"}
+    assert await desk.enqueued() == [BUDGET, Item("pool", DESK)]
+
+    # What else its kubelet has to say.
+    desk.intake.node(node(cordoned=True), deleted=False)
+    desk.intake.node(node(cordoned=True, name="node-2"), deleted=False)
+    assert await desk.enqueued() == []
+
+    desk.intake.pod(pods.RUNS, deleted=True)
+    assert await desk.enqueued() == [Item("session", CALL), BUDGET]
+
+
+@pytest.mark.parametrize(("cordoned", "deleted"), [(False, False), (True, True)])
+def test_a_node_that_is_not_cordoned_any_more_or_gone_is_as_any_other(
+    cordoned: bool, deleted: bool
+) -> None:
+    @in_hours
+    async def run() -> None:
+        desk = Desk()
+        desk.intake.pod(pods.RUNS, deleted=False)
+        desk.intake.node(node(cordoned=True), deleted=False)
+        await desk.enqueued()
+
+        desk.intake.node(node(cordoned), deleted)
+
+        assert desk.world.cordoned == set()
+        assert await desk.enqueued() == [BUDGET, Item("pool", DESK)]
+
+    run()
+
+
+@in_hours
+async def test_a_list_finds_nodes_that_were_cordoned_or_not_any_more_without_a_word() -> None:
+    desk, kube = Desk(), FakeKube()
+    kube.put(NODES, "", node(cordoned=True))
+    kube.put(NODES, "", node(cordoned=False, name="node-2"))
+    await desk.intake.fill(kube, [])
+    assert desk.world.cordoned == {"node-1"}
+
+    kube.put(NODES, "", node(cordoned=False))
+    await desk.intake.fill(kube, [])
+    assert desk.world.cordoned == set()
+
+
+@in_hours
+async def test_what_a_watch_has_told_of_nodes_during_a_list_is_newer() -> None:
+    desk, kube = Desk(), FakeKube()
+    kube.put(NODES, "", node(cordoned=True))
+    await desk.intake.fill(kube, [])
+    listed = kube.list_all
+
+    async def slow_answer(*arguments: Any, **more: Any) -> Any:
+        answer = await listed(*arguments, **more)
+        desk.intake.node(node(cordoned=True), deleted=True)
+        return answer
+
+    kube.list_all = slow_answer  # type: ignore[method-assign]
+    await desk.intake.fill(kube, [])
+
+    assert desk.world.cordoned == set()
+
+
+@in_hours
+async def test_nodes_that_may_not_be_seen_are_asked_for_once_and_the_rest_is_filled() -> None:
+    desk, kube = Desk(), FakeKube()
+    _put(kube)
+
+    async def forbidden(call: Call) -> None:
+        if call.plural == NODES.plural:
+            raise Refused("nodes is forbidden")
+
+    kube.fault = forbidden
+    for _ in range(2):
+        await desk.intake.fill(kube, [])
+
+    assert not desk.world.sees_nodes
+    assert [call.plural for call in kube.calls].count(NODES.plural) == 1
+    assert list(desk.world.pods) == [POD]
 
 
 @in_hours
@@ -376,4 +470,5 @@ async def test_who_begins_to_lead_looks_at_everything_and_asks_nobody_what_there
         Item("pool", DESK),
         Item("session", CALL),
         Item("session", ("voice", "gone")),
+        BUDGET,
     }

@@ -65,6 +65,25 @@ async def test_a_pool_is_told_with_its_bounds() -> None:
 
 
 @in_hours
+async def test_calls_that_keep_a_node_from_being_free_are_told_with_their_latest_end() -> None:
+    async with Stage() as stage:
+        await warm_desk(stage, 1)
+        call_in(stage)
+        await asyncio.sleep(2)
+        assert told(stage, "draining_calls") == {DESK: 0}
+        assert told(stage, "draining_end_timestamp_seconds") == {}
+
+        stage.cordon("node-1")
+        await asyncio.sleep(2)
+
+        (agent,) = stage.world.agents.values()
+        assert agent.status.drained_by
+        end = agent.status.drained_by.timestamp()
+        assert told(stage, "draining_calls") == {DESK: 1}
+        assert told(stage, "draining_end_timestamp_seconds") == {DESK: end}
+
+
+@in_hours
 async def test_an_agent_whose_sessions_cannot_start_is_told_with_the_reason() -> None:
     async with Stage() as stage:
         stage.livekit.faults["ws://livekit"] = Unreachable("no route")

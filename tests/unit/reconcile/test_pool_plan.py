@@ -1,6 +1,7 @@
 """What a pool lacks and has too much of, whatever pods there are."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import assume, given
@@ -14,7 +15,7 @@ from voicepod.reconcile.pool_plan import Plan, plan
 pytestmark = pytest.mark.unit
 
 
-def warm(number: int, template: str = "new", ready: bool = True, **changes: bool) -> Pod:
+def warm(number: int, template: str = "new", ready: bool = True, **changes: Any) -> Pod:
     return pod(
         key=("voice", f"desk-{number:03}"),
         uid=f"uid-{number}",
@@ -184,3 +185,62 @@ def test_a_pool_without_room_gives_a_quarter_up_first_but_never_its_last() -> No
     assert planned(old[:3], Pool(min=4, max=4)) == made(1)
 
     assert planned(old[:1], Pool(min=1, max=1)) == Plan()
+
+
+CORDONED = {"cordoned"}
+
+
+@st.composite
+def on_some_nodes(draw: st.DrawFn) -> list[Pod]:
+    """Some of them are on a cordoned one."""
+    return [
+        replace(one, node=draw(st.sampled_from(["node-1", "cordoned"])))
+        for one in draw(some_pods())
+    ]
+
+
+def moved(pods: list[Pod], pool: Pool) -> Plan:
+    """The plan for a pool, while a node is cordoned."""
+    return plan(pods, {"new": pool.min}, pool.most, CORDONED)
+
+
+@given(on_some_nodes(), pools)
+def test_cordoned_nodes_lose_all_pods_but_one_until_another_is_ready(
+    pods: list[Pod], pool: Pool
+) -> None:
+    todo = moved(pods, pool)
+    stayed = left(pods, todo)
+
+    spared = [one for one in stayed if one.node in CORDONED]
+    assert len(spared) <= 1
+    assert all(one.ready for one in spared)
+    assert not (spared and any(one.ready for one in stayed if one.node not in CORDONED))
+
+
+@given(on_some_nodes(), pools)
+def test_a_pool_on_cordoned_nodes_keeps_its_bounds_and_is_never_emptied(
+    pods: list[Pod], pool: Pool
+) -> None:
+    todo = moved(pods, pool)
+
+    created = sum(todo.create.values())
+    assert created == 0 or len(pods) + created <= pool.most
+    assert len(left(pods, todo)) <= pool.most
+    if pool.min > 0 and pool.most > 1 and any(one.ready for one in alive(pods)):
+        assert any(one.ready for one in left(pods, todo))
+
+
+@given(on_some_nodes(), pools)
+def test_pods_on_cordoned_nodes_are_replaced_at_once_where_there_may_be_more(
+    pods: list[Pod], pool: Pool
+) -> None:
+    pods = [one for one in pods if one.node in CORDONED]
+    room = pool.most - len(pods)
+
+    assert sum(moved(pods, pool).create.values()) == max(0, min(pool.min, room))
+
+
+def test_a_pool_of_one_that_may_not_have_two_moves_at_once() -> None:
+    pod = warm(1, node="cordoned")
+
+    assert moved([pod], Pool(min=1, max=1)) == Plan({}, (pod,))

@@ -263,5 +263,7 @@ def test_a_node_has_the_calls_of_the_pods_that_run_there(world: World) -> None:
     world.put_pod(pod(key=("voice", "desk-1"), uid="warm", session=None))
 
     assert world.calls_on("node-1") == 1
+    assert world.live_pods_on("node-1") == [pod()]
     world.drop_pod(pod().key, pod().uid)
     assert world.calls_on("node-1") == 0
+    assert world.live_pods_on("node-1") == []
