@@ -103,7 +103,7 @@ class PoolReconciler:
         troubles = self._troubles_of(agent, templates, pods)
         wanted = demand.wanted(pool, self.clock())
         shares = templates.shares(wanted, pool.most)
-        todo = plan(pods, shares, pool.most, self.world.cordoned)
+        todo = plan(pods, shares, pool.most, self.world.cordoned, self.world.calls_on)
         for pod in todo.delete:
             if pod.uid not in self.world.claiming:
                 await self._delete(pod)

@@ -1,7 +1,7 @@
 """What a pool lacks, and what it has too much of. Pure."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -22,7 +22,11 @@ class Plan:
 
 
 def plan(
-    pods: list[Pod], shares: Mapping[str, int], most: int, cordoned: Collection[str] = ()
+    pods: list[Pod],
+    shares: Mapping[str, int],
+    most: int,
+    cordoned: Collection[str] = (),
+    calls_on: Callable[[str], int] = lambda _: 0,
 ) -> Plan:
     """Return what makes ``pods``, all that wait for a VoiceAgent, into the pool.
 
@@ -30,11 +34,13 @@ def plan(
     ``most``, whatever state they are in. While pods are in excess, be it of an older template or
     of one whose share has shrunk, up to a quarter more than wanted are there: one that is ready
     goes as soon as another is ready in its place. A pool without room for that gives up a quarter
-    of them first, but never the last that is ready.
+    of them first, but never the last that is ready. Of pods that are alike, those on the nodes with
+    the fewest calls go first, so that these become free.
 
     Pods on ``cordoned`` nodes are no part of it, and go at once; one that is ready stays until
     another one is, if there may be two.
     """
+    pods = _needless_first(pods, calls_on)
     there = [pod for pod in pods if not pod.finished and not pod.deleting]
     alive = [pod for pod in there if pod.node not in cordoned]
     excess = _excess(alive, shares)
@@ -46,34 +52,41 @@ def plan(
     going = [pod for pod in excess if not pod.ready]
     going += [pod for pod in excess if pod.ready][: max(0, ready - enough)]
 
-    leaving = _last_first([pod for pod in there if pod.node in cordoned])
+    leaving = [pod for pod in there if pod.node in cordoned]
     spared = int(ready == 0 and wanted > 0 and most > 1 and any(pod.ready for pod in leaving))
     going += leaving[: len(leaving) - spared]
 
     # Bounds that were lowered count before everything else.
     over = max(0, len(there) - len(going) - most)
-    going += [pod for pod in _last_first(there) if pod not in going][:over]
+    going += [pod for pod in there if pod not in going][:over]
 
     broken = [pod for pod in pods if pod.finished and not pod.deleting]
     room = min(wanted + min(batch, len(excess)) - len(alive), most - len(pods))
     return Plan(_lacking(alive, shares, room), (*broken, *going))
 
 
+def _needless_first(pods: list[Pod], calls_on: Callable[[str], int]) -> list[Pod]:
+    """Sort by who can be done without.
+
+    Those that are not ready yet come first, then those on nodes with few calls, then the newest.
+    """
+    return sorted(
+        pods,
+        key=lambda pod: (not pod.ready, -calls_on(pod.node), pod.created, pod.key),
+        reverse=True,
+    )
+
+
 def _excess(alive: list[Pod], shares: Mapping[str, int]) -> list[Pod]:
-    """Return the pods beyond their template's share, those that should go first at the front."""
+    """Return the pods beyond their template's share, in the order in which they should go."""
     left = Counter(shares)
     excess = []
-    for pod in reversed(_last_first(alive)):
+    for pod in reversed(alive):
         if left[pod.template_hash] > 0:
             left[pod.template_hash] -= 1
         else:
             excess.append(pod)
     return excess[::-1]
-
-
-def _last_first(pods: list[Pod]) -> list[Pod]:
-    """Sort by who can be done without: those that are not ready yet, and then the newest."""
-    return sorted(pods, key=lambda pod: (not pod.ready, pod.created, pod.key), reverse=True)
 
 
 def _lacking(alive: list[Pod], shares: Mapping[str, int], room: int) -> dict[str, int]:

@@ -149,6 +149,13 @@ def test_a_lowered_min_takes_those_first_that_are_not_ready_and_then_the_newest(
     assert planned(pods, Pool(min=2, max=4)).delete == (pods[1], pods[3])
 
 
+def test_pods_that_are_too_many_leave_the_nodes_with_the_fewest_calls_first() -> None:
+    pods = [warm(1, node="idle"), warm(2, node="busy"), warm(3, node="idle"), warm(4, node="busy")]
+
+    todo = plan(pods, {"new": 2}, 4, calls_on={"idle": 0, "busy": 7}.__getitem__)
+    assert todo == Plan({}, (pods[2], pods[0]))
+
+
 def test_a_quarter_of_the_pool_is_made_anew_before_an_old_pod_goes() -> None:
     old = [warm(number, "old") for number in range(8)]
     pool = Pool(min=8, max=20)
