@@ -9,7 +9,7 @@ import asyncio
 import json
 import time
 from collections.abc import Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from voicepod.assignment.messages import (
@@ -118,11 +118,14 @@ class Sidecar:
         self.life.told.append(told)
         # The kubelet's news of the readiness may have reached the operator first.
         self.register()
-        accepted = Accepted(f"agent-{assignment.job_id}")
+        accepted = Accepted.plainly(assignment.job_id)
         if self._pod.assign(assignment):
             self._pod.accept(accepted)
         told.taken = True
-        return accepted
+        if assignment.tokens is None:
+            return accepted
+        self._dispatch(assignment.tokens)
+        return replace(accepted, status=self._pod.status())
 
     def _dispatch(self, tokens: Tokens) -> None:
         if self._pod.job and self._pod.dispatch(tokens, self._pod.job.identity):

@@ -26,6 +26,8 @@ class FakeSidecar:
 
     status: PodStatus = field(default_factory=lambda: PodStatus(PodState.STARTING))
     joins: bool = True
+    plain: bool = True
+    """Its agent accepts as ``Accepted.plainly`` says."""
     assignment: Assignment | None = None
     tokens: Tokens | None = None
     checkpoint: str | None = None
@@ -70,14 +72,18 @@ class FakePods(PodClient):
         sidecar = self._sidecar(Act.ASSIGN, pod_uid)
         if not sidecar.status.agent.connected:
             raise PodRefused("AgentNotReady", "no agent is registered")
-        identity = f"agent-{assignment.job_id}"
+        accepted = Accepted.plainly(assignment.job_id)
         sidecar.assignment = assignment
         sidecar.happens(self._now(), PodState.ACCEPTED, "assigned", "accepted")
-        sidecar.status = replace(sidecar.status, job=JobInfo(assignment.job_id, identity))
-        return Accepted(identity)
+        sidecar.status = replace(sidecar.status, job=JobInfo(assignment.job_id, accepted.identity))
+        if sidecar.plain and assignment.tokens:
+            return replace(accepted, status=self._dispatched(sidecar, assignment.tokens))
+        return replace(accepted, name="Ada")
 
     async def dispatch(self, address: str, pod_uid: str, tokens: Tokens) -> PodStatus:
-        sidecar = self._sidecar(Act.TOKEN, pod_uid)
+        return self._dispatched(self._sidecar(Act.TOKEN, pod_uid), tokens)
+
+    def _dispatched(self, sidecar: FakeSidecar, tokens: Tokens) -> PodStatus:
         sidecar.tokens = tokens
         joined = ("joined", "first_audio") if sidecar.joins else ()
         sidecar.happens(self._now(), PodState.RUNNING, "dispatched", *joined)

@@ -2,8 +2,12 @@
 
 import enum
 from dataclasses import dataclass, field
+from typing import Final, Self
 
 from voicepod.assignment.codec import Message
+
+AGENT_NAME_ATTRIBUTE: Final = "lk.agent_name"
+"""What livekit-server adds to the attributes of every agent that it dispatches."""
 
 
 class Act(enum.StrEnum):
@@ -93,6 +97,18 @@ class RoomRef(Message):
 
 
 @dataclass(frozen=True, slots=True)
+class Tokens(Message):
+    """What the agent joins with, and what the sidecar watches and answers with."""
+
+    session_uid: str
+    generation: int
+    join_token: str = field(repr=False)
+    """Joins the room under the agent's identity."""
+    room_token: str = field(repr=False)
+    """Administers that room; it stays in the sidecar."""
+
+
+@dataclass(frozen=True, slots=True)
 class Assignment(Message):
     """The one job of a pod."""
 
@@ -111,6 +127,8 @@ class Assignment(Message):
     """The agent finds it as its job's metadata."""
     checkpoint: str | None = None
     """The agent finds it among its job's attributes, as ``voicepod.checkpoint``."""
+    tokens: Tokens | None = None
+    """For an agent that accepts as ``Accepted.plainly`` says: it need not wait for them then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,29 +140,6 @@ class Permissions(Message):
     can_publish_data: bool = True
     can_update_metadata: bool = True
     hidden: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted(Message):
-    """What the agent wants to be in the room; the operator mints its token from it."""
-
-    identity: str
-    name: str = ""
-    metadata: str = ""
-    attributes: dict[str, str] = field(default_factory=dict)
-    permissions: Permissions = field(default_factory=Permissions)
-
-
-@dataclass(frozen=True, slots=True)
-class Tokens(Message):
-    """What the agent joins with, and what the sidecar watches and answers with."""
-
-    session_uid: str
-    generation: int
-    join_token: str = field(repr=False)
-    """Joins the room under the agent's identity."""
-    room_token: str = field(repr=False)
-    """Administers that room; it stays in the sidecar."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +238,24 @@ class PodStatus(Message):
     def over(self) -> bool:
         """Whether the pod's life is over: its agent has ended its job, or is gone."""
         return self.state in (PodState.ENDED, PodState.LOST)
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted(Message):
+    """What the agent wants to be in the room; the operator mints its token from it."""
+
+    identity: str
+    name: str = ""
+    metadata: str = ""
+    attributes: dict[str, str] = field(default_factory=dict)
+    permissions: Permissions = field(default_factory=Permissions)
+    status: PodStatus | None = None
+    """All that the sidecar knows, if the agent has got the assignment's tokens."""
+
+    @classmethod
+    def plainly(cls, job_id: str) -> Self:
+        """Return what an agent without a name accepts with whose code asks for nothing else."""
+        return cls(f"agent-{job_id}", attributes={AGENT_NAME_ATTRIBUTE: ""})
 
 
 @dataclass(frozen=True, slots=True)

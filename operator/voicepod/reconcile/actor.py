@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final, assert_never
 
 from voicepod.api.agent import VoiceAgentSpec
@@ -11,7 +12,14 @@ from voicepod.api.lifecycle import Lifecycle
 from voicepod.api.names import AGENT_CONTAINER
 from voicepod.assignment.client import PodClient
 from voicepod.assignment.errors import PodError, PodRefused, PodUnreachable
-from voicepod.assignment.messages import Assignment, PodStatus, RoomRef, SessionRef, Tokens
+from voicepod.assignment.messages import (
+    Accepted,
+    Assignment,
+    PodStatus,
+    RoomRef,
+    SessionRef,
+    Tokens,
+)
 from voicepod.builders.pod import Owner, PodKeys, Template, build_pod
 from voicepod.checkpoints import Checkpoints
 from voicepod.credentials import CredentialsError, CredentialStore
@@ -202,6 +210,9 @@ class Actor:
         credentials = await self.credentials.get(session.key[0], spec.livekit)
         # The same for every generation: it is one call.
         job_id = f"AJ_{session.uid.replace('-', '')[:16]}"
+        mint = partial(
+            _tokens, credentials, record, job_id, pod.generation, lifecycle.seconds("max_duration")
+        )
         accepted = await self.pods.assign(
             pod.ip,
             pod.uid,
@@ -215,25 +226,13 @@ class Actor:
                 checkpoint=record.checkpoint,
                 shutdown_grace=lifecycle.seconds("shutdown_grace"),
                 idle_timeout=lifecycle.seconds("idle_timeout"),
+                tokens=mint(Accepted.plainly(job_id)),
             ),
         )
-        dispatched = await self.pods.dispatch(
-            pod.ip,
-            pod.uid,
-            Tokens(
-                session_uid=session.uid,
-                generation=pod.generation,
-                join_token=join_token(
-                    credentials, session.spec.room, fenced(accepted, job_id, session.spec.room)
-                ),
-                room_token=room_token(
-                    credentials,
-                    session.spec.room,
-                    timedelta(seconds=lifecycle.seconds("max_duration")) + _TOKEN_MARGIN,
-                ),
-            ),
-        )
-        await self._take_over(dispatched, pod, record)
+        status = accepted.status
+        if status is None:
+            status = await self.pods.dispatch(pod.ip, pod.uid, mint(accepted))
+        await self._take_over(status, pod, record)
 
     async def _look_at_pod(self, record: Record) -> None:
         pod = self._pod(record)
@@ -317,6 +316,24 @@ class Actor:
         if not pods:
             raise Stuck(Problem(Reason.POD_UNREACHABLE, "the pod went away while it was asked"))
         return pods[0]
+
+
+def _tokens(
+    credentials: Credentials,
+    record: Record,
+    job_id: str,
+    generation: int,
+    max_duration: float,
+    accepted: Accepted,
+) -> Tokens:
+    """Return what an agent joins a session's room with, as what it has accepted the job with."""
+    room = record.session.spec.room
+    return Tokens(
+        session_uid=record.session.uid,
+        generation=generation,
+        join_token=join_token(credentials, room, fenced(accepted, job_id, room)),
+        room_token=room_token(credentials, room, timedelta(seconds=max_duration) + _TOKEN_MARGIN),
+    )
 
 
 def lifecycle_of(record: Record) -> Lifecycle:

@@ -4,7 +4,12 @@ import asyncio
 import time
 from typing import Final
 
-from voicepod.assignment.messages import Accepted, Assignment, Permissions
+from voicepod.assignment.messages import (
+    AGENT_NAME_ATTRIBUTE,
+    Accepted,
+    Assignment,
+    Permissions,
+)
 from voicepod.sidecar.protocol import agent, models
 from voicepod.sidecar.worker import Worker
 
@@ -15,9 +20,6 @@ _TIMEOUT: Final = 8.0
 # Seconds between two offers: the first, and the longest that doubling leads to.
 _FIRST_PAUSE: Final = 0.25
 _LONGEST_PAUSE: Final = 1.0
-
-# What livekit-server adds to the attributes of every agent that it dispatches.
-_AGENT_NAME_ATTRIBUTE: Final = "lk.agent_name"
 
 _CHECKPOINT_ATTRIBUTE: Final = "voicepod.checkpoint"
 
@@ -60,7 +62,7 @@ async def offer(job: agent.Job, worker: Worker) -> Accepted:
         metadata=answer.participant_metadata,
         attributes={
             **answer.participant_attributes,
-            _AGENT_NAME_ATTRIBUTE: worker.registration.agent_name,
+            AGENT_NAME_ATTRIBUTE: worker.registration.agent_name,
         },
         permissions=_permissions(worker.registration),
     )

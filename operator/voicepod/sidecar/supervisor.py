@@ -8,6 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from typing import Any, Final, TypeVar
 
 import aiohttp
@@ -128,14 +129,19 @@ class Supervisor:
     async def assign(self, assignment: Assignment) -> Accepted:
         """Offer the job to the agent; returns what it accepts with. Raises Refused.
 
-        A repeated request waits for the same offer, and has the same answer.
+        An agent that accepts plainly starts at once, if the assignment has tokens for that. A
+        repeated request waits for the same offer, and has the same answer.
         """
         if self._step(self.pod.assign, assignment):
             assert self._worker is not None
             self._job = build_job(assignment, self._worker)
             self._offer = asyncio.create_task(self._negotiate(self._job, self._worker))
         assert self._offer is not None
-        return await asyncio.shield(self._offer)
+        accepted = await asyncio.shield(self._offer)
+        if assignment.tokens is None or accepted != Accepted.plainly(assignment.job_id):
+            return accepted
+        await self.dispatch(assignment.tokens)
+        return replace(accepted, status=self.pod.status())
 
     async def dispatch(self, tokens: Tokens) -> None:
         """Let the agent start its job. Raises Refused."""

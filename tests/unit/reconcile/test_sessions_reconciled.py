@@ -44,9 +44,10 @@ async def waiting_call(stage: Stage, **spec: Any) -> None:
     await asyncio.sleep(0.5)
 
 
-async def live_call(stage: Stage, **spec: Any) -> None:
+async def live_call(stage: Stage, plain: bool = True, **spec: Any) -> None:
     """The agent is in the room with its caller."""
     await waiting_call(stage, **spec)
+    stage.sidecar().plain = plain
     stage.sidecar().register(stage.sessions.clock())
     stage.kubelet(pods.IS_READY["status"])
     await asyncio.sleep(0.5)
@@ -112,7 +113,18 @@ async def test_the_agent_gets_its_one_job_with_tokens_for_its_room_alone() -> No
             for token in (tokens.join_token, tokens.room_token)
         ]
         assert [claim["video"]["room"] for claim in claims] == [ROOM, ROOM]
-        assert stage.pods.asked.count(Act.ASSIGN) == 1
+        assert (stage.pods.asked.count(Act.ASSIGN), stage.pods.asked.count(Act.TOKEN)) == (1, 0)
+
+
+@in_hours
+async def test_an_agent_that_asks_for_something_gets_tokens_of_its_own() -> None:
+    async with Stage() as stage:
+        await live_call(stage, plain=False)
+
+        tokens = stage.sidecar().tokens
+        assert tokens is not None
+        claims = jwt.decode(tokens.join_token, "a-secret-of-at-least-32-characters", ["HS256"])
+        assert claims["name"] == "Ada"
 
 
 @in_hours

@@ -36,6 +36,11 @@ async def until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0.005)
 
 
+def tokens(session_uid: str = "session-uid", generation: int = 1) -> Tokens:
+    join = jwt.encode({"sub": IDENTITY}, "of LiveKit, and unknown to the sidecar")
+    return Tokens(session_uid, generation, join, "room-token")
+
+
 def end_of(told: PodStatus) -> tuple[str, str, str]:
     assert told.end
     return told.state, told.end.reason, told.end.message
@@ -76,6 +81,15 @@ class FakeAgent:
             )
         )
         return offered.job
+
+    async def accept_plainly(self) -> None:
+        """Take the job that is offered, and ask for nothing."""
+        offered: agent.AvailabilityRequest = await self.receive("availability")
+        await self.send(
+            availability=agent.AvailabilityResponse(
+                job_id=offered.job.id, available=True, participant_identity=IDENTITY
+            )
+        )
 
     async def decline(self, terminate: bool = False) -> None:
         offered: agent.AvailabilityRequest = await self.receive("availability")
@@ -211,10 +225,7 @@ class Surroundings:
         return await self.client.assign(HOST, POD_UID, self.assignment(**changes))
 
     async def dispatch(self, session_uid: str = "session-uid", generation: int = 1) -> None:
-        join = jwt.encode({"sub": IDENTITY}, "of LiveKit, and unknown to the sidecar")
-        await self.client.dispatch(
-            HOST, POD_UID, Tokens(session_uid, generation, join, "room-token")
-        )
+        await self.client.dispatch(HOST, POD_UID, tokens(session_uid, generation))
 
     async def end(self) -> None:
         await self.client.end(HOST, POD_UID, "CallerLeft")

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from livekit.protocol import agent, models
 
-from tests.unit.sidecar.fakes import IDENTITY, ROOM, Rig, end_of, until
+from tests.unit.sidecar.fakes import IDENTITY, ROOM, Rig, end_of, tokens, until
 from voicepod.assignment.errors import PodRefused
 from voicepod.assignment.messages import Permissions
 from voicepod.sidecar import offer, supervisor
@@ -70,6 +70,27 @@ async def test_the_token_decides_who_joins(pod: Rig) -> None:
     told = await pod.status()
     assert told.job
     assert told.job.identity == IDENTITY
+
+
+async def test_an_agent_that_asks_for_nothing_starts_with_the_tokens_that_came_along(
+    pod: Rig,
+) -> None:
+    worker = await pod.warm(agent_name="")
+    both = asyncio.gather(pod.assign(tokens=tokens()), pod.assign(tokens=tokens()))
+    await worker.accept_plainly()
+    first, second = await both
+    assert first.status.state == second.status.state == "running"
+    assert (await worker.receive("assignment")).token == tokens().join_token
+    await pod.end()
+    await worker.receive("termination")  # and no second assignment before it
+
+
+async def test_an_agent_that_asks_for_something_waits_for_its_own_tokens(pod: Rig) -> None:
+    worker = await pod.warm()
+    assigning = asyncio.create_task(pod.assign(tokens=tokens()))
+    await worker.accept()
+    assert (await assigning).status is None
+    assert (await pod.status()).state == "accepted"
 
 
 async def test_the_agent_gets_the_permissions_that_it_registered_with(pod: Rig) -> None:
