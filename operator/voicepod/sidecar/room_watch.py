@@ -30,27 +30,31 @@ async def present(room: Room, identity: str) -> frozenset[str]:
     """Return the sids of who has an identity now; nobody's if LiveKit does not answer in time."""
     try:
         async with asyncio.timeout(_GLANCE):
-            return frozenset(each.sid for each in await _look(room, identity))
+            here = await _look(room)
+            return frozenset(each.sid for each in here if each.identity == identity)
     except TimeoutError:
         return frozenset()
 
 
 async def watch_arrival(
-    room: Room, identity: str, before: frozenset[str], seen: Callable[[float, bool], None]
+    room: Room, identity: str, before: frozenset[str], seen: Callable[[float, bool, bool], None]
 ) -> None:
-    """Call ``seen`` with the Unix time of the join, and whether audio is there, until it is.
+    """Call ``seen`` until the agent's audio is there.
 
-    Those who were there ``before``, by their sids, are agents that it replaces.
+    With the Unix time of the join, whether audio is there, and whether the agent is alone. Those
+    who were there ``before``, by their sids, are agents that it replaces.
     """
     loop = asyncio.get_running_loop()
     started, joined = loop.time(), False
     while True:
-        for participant in await _look(room, identity):
-            if participant.sid in before:
+        present = await _look(room)
+        alone = all(each.identity == identity for each in present)
+        for participant in present:
+            if participant.identity != identity or participant.sid in before:
                 continue
             joined = True
             audio = any(track.type == models.TrackType.AUDIO for track in participant.tracks)
-            seen(participant.joined_at_ms / 1000 or participant.joined_at, audio)
+            seen(participant.joined_at_ms / 1000 or participant.joined_at, audio, alone)
             if audio:
                 return
         pause = max(_SHORTEST, (loop.time() - started) * _GROWTH)
@@ -62,19 +66,15 @@ async def watch_departure(room: Room, identity: str) -> None:
     while True:
         await asyncio.sleep(_DEPARTURE)
         try:
-            if not await _find(room, identity):
+            if all(each.identity != identity for each in await room.participants()):
                 return
         except RoomUnreachable as error:
             logger.warning("cannot see whether the agent has left: %s", error)
 
 
-async def _look(room: Room, identity: str) -> list[models.ParticipantInfo]:
+async def _look(room: Room) -> list[models.ParticipantInfo]:
     try:
-        return await _find(room, identity)
+        return await room.participants()
     except RoomUnreachable as error:
         logger.warning("cannot see whether the agent has joined: %s", error)
         return []
-
-
-async def _find(room: Room, identity: str) -> list[models.ParticipantInfo]:
-    return [each for each in await room.participants() if each.identity == identity]

@@ -41,7 +41,7 @@ _RETURN: Final = 5.0
 _HANDOVER: Final = 5.0
 
 # Seconds that the hint about the join waits for the audio, which mostly follows soon: one question
-# of the operator does for both then.
+# of the operator does for both then. An agent that is alone speaks when its caller comes.
 _AUDIO_GRACE: Final = 1.5
 
 # Seconds between two hints that nobody speaks, should one get lost: as late as a call ends whose
@@ -298,7 +298,7 @@ class Supervisor:
         self._step(self.pod.accept, accepted)
         return accepted
 
-    def _seen(self, joined_at: float, audio: bool) -> None:
+    def _seen(self, joined_at: float, audio: bool, alone: bool) -> None:
         first = not self.pod.has_joined
         self._step(self.pod.see, joined_at, audio)
         if audio:
@@ -306,8 +306,8 @@ class Supervisor:
                 self._joined_hint.cancel()
             self._hints.send()
         elif first:
-            loop = asyncio.get_running_loop()
-            self._joined_hint = loop.call_later(_AUDIO_GRACE, self._hints.send)
+            loop, grace = asyncio.get_running_loop(), 0.0 if alone else _AUDIO_GRACE
+            self._joined_hint = loop.call_later(grace, self._hints.send)
 
     async def _see_off(self) -> None:
         """Watch the room for the end of a job that its agent does not report on."""

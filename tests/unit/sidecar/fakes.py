@@ -108,6 +108,7 @@ class FakeLiveKit:
 
     def __init__(self) -> None:
         self.participants: list[models.ParticipantInfo] = []
+        self.callers: list[models.ParticipantInfo] = []
         self.calls: list[tuple[str, str, bytes]] = []
         """Method, Authorization, body; those of the sidecar's own watch are not among them."""
         self.looks = 0
@@ -125,7 +126,7 @@ class FakeLiveKit:
             return web.json_response({"code": "internal", "msg": "broken"}, status=500)
         if method == "ListParticipants":
             self.looks += 1
-            answer = room.ListParticipantsResponse(participants=self.participants)
+            answer = room.ListParticipantsResponse(participants=[*self.callers, *self.participants])
             return web.Response(
                 body=answer.SerializeToString(), content_type="application/protobuf"
             )

@@ -11,12 +11,14 @@ from voicepod.sidecar import room_watch, supervisor
 pytestmark = pytest.mark.unit
 
 AUDIO = models.TrackType.AUDIO
+CALLER = models.ParticipantInfo(sid="PA_0", identity="caller")
 
 
 async def test_join_and_audio_are_one_hint_when_they_come_together(
     pod: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(supervisor, "_AUDIO_GRACE", 3600.0)
+    pod.livekit.callers = [CALLER]
     await pod.running()
     await until(lambda: pod.operator.hints)
     hints = len(pod.operator.hints)
@@ -27,10 +29,22 @@ async def test_join_and_audio_are_one_hint_when_they_come_together(
     await until(lambda: len(pod.operator.hints) == hints + 1)
 
 
+async def test_an_agent_that_comes_before_its_caller_is_told_of_at_once(
+    pod: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "_AUDIO_GRACE", 3600.0)
+    await pod.running()
+    await until(lambda: pod.operator.hints)
+    hints = len(pod.operator.hints)
+    pod.livekit.join()
+    await until(lambda: len(pod.operator.hints) == hints + 1)
+
+
 async def test_a_join_without_audio_is_a_hint_of_its_own(
     pod: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(supervisor, "_AUDIO_GRACE", 0.01)
+    pod.livekit.callers = [CALLER]
     await pod.running()
     await until(lambda: pod.operator.hints)
     hints = len(pod.operator.hints)
