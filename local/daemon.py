@@ -58,8 +58,9 @@ class Daemons:
         # Not subprocess.Popen: that warns when its owner goes and the process stays, which is the
         # point here.
         pid = os.posix_spawn(
-            executable,
-            [program, *arguments],
+            "/usr/bin/env",
+            # Not where its starter happened to be: that may be gone, or stopped, long before it.
+            ["env", "--chdir=/", executable, *arguments],
             {"PATH": path, "HOME": "/root", **(env or {})},
             file_actions=[
                 (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
