@@ -1,12 +1,13 @@
 """The doors that a process of ours has to the API server, to LiveKit and to the pods."""
 
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tests.simulation.cluster import Cluster
 from tests.simulation.pod import RunningPod
 from tests.simulation.process import Odds, Process
 from tests.simulation.scene import API_SERVER, LIVEKIT, Scene
+from voicepod.api.names import LABEL_SESSION
 from voicepod.assignment.client import PodClient
 from voicepod.assignment.errors import PodUnreachable
 from voicepod.assignment.messages import Accepted, Assignment, PodStatus, Tokens
@@ -72,8 +73,11 @@ class KubeDoor(Kube):
     ) -> None:
         await self._reach(
             f"delete {resource.plural} {name}{'' if grace is None else ' at once'}",
-            lambda: self._store.delete(resource, namespace, name, uid, version, grace),
+            lambda: self._delete(resource, namespace, name, uid, version, grace),
         )
+
+    async def _delete(self, resource: Resource, namespace: str, name: str, *which: Any) -> None:
+        await self._store.delete(resource, namespace, name, *which)
 
     async def log(self, namespace: str, pod: str, container: str, lines: int) -> str:
         async def do() -> str:
@@ -86,6 +90,18 @@ class KubeDoor(Kube):
         refused = 1.0 if API_SERVER in self._scene.away else weather.kube_refused
         odds = Odds(refused, weather.kube_lost, weather.kube_slow)
         return await self._process.ask(what, do, odds, Unavailable)
+
+
+class PoolsDoor(KubeDoor):
+    """The API server, as the pools of one operator reach it: they never touch a call's pod."""
+
+    async def _delete(self, resource: Resource, namespace: str, name: str, *which: Any) -> None:
+        labels = self._store.find(resource, namespace, name)["metadata"]["labels"]
+        await super()._delete(resource, namespace, name, *which)
+        if LABEL_SESSION in labels:
+            self._scene.broken(
+                f"the pool has deleted pod {name} of session {labels[LABEL_SESSION]}"
+            )
 
 
 def _short(body: Object) -> str:

@@ -1,13 +1,13 @@
 """Bugs to put in on purpose: each takes away what keeps one of the invariants."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any, Final
 
 import pytest
 
 from tests.simulation.doors import KubeDoor, RoomsDoor
+from tests.simulation.run import Result, run
 from voicepod.assignment.messages import Accepted
 from voicepod.builders import warm
 from voicepod.gateway.reception import Reception
@@ -114,9 +114,8 @@ MUTATIONS: Final[dict[str, Callable[[pytest.MonkeyPatch], None]]] = {
 }
 
 
-@contextmanager
-def put_in(bug: str) -> Iterator[None]:
-    """Have the bug of this name in our code. Raises KeyError."""
+def find(bug: str, seeds: Iterable[int]) -> Result | None:
+    """Put a bug in, and return the first run that it breaks. Raises KeyError."""
     with pytest.MonkeyPatch.context() as patch:
         MUTATIONS[bug](patch)
-        yield
+        return next((result for result in map(run, seeds) if result.broken), None)

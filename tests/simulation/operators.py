@@ -8,7 +8,7 @@ from itertools import count
 from typing import Final
 
 from tests.simulation.cluster import Cluster
-from tests.simulation.doors import KubeDoor, PodsDoor, RoomsDoor
+from tests.simulation.doors import KubeDoor, PodsDoor, PoolsDoor, RoomsDoor
 from tests.simulation.feed import Feed
 from tests.simulation.process import Process
 from tests.simulation.scene import NAMESPACE, Scene, clock
@@ -66,7 +66,8 @@ class Operator:
         scene, kube = self._scene, KubeDoor(process, self._scene)
         rooms = partial(RoomsDoor.of, process, scene)
         pods, events = PodsDoor(process, scene, self._cluster), TracedEvents(process, kube)
-        parts = OperatorParts(kube, pods, rooms, events, clock)
+        pools_kube = PoolsDoor(process, scene)
+        parts = OperatorParts(kube, pods, rooms, events, clock, pools_kube=pools_kube)
         # Its name is that of its pod, and stays when its container is started again.
         candidate = Candidate(self.name, self.name)
         election = Election(kube, (NAMESPACE, "operator"), candidate, clock, process.kill)

@@ -4,8 +4,7 @@ from typing import Final
 
 import pytest
 
-from tests.simulation.mutations import MUTATIONS, put_in
-from tests.simulation.run import run
+from tests.simulation.mutations import MUTATIONS, find
 
 pytestmark = pytest.mark.simulation
 
@@ -15,5 +14,4 @@ _SEEDS: Final = 500
 
 @pytest.mark.parametrize("bug", MUTATIONS)
 def test_a_bug_is_found(bug: str) -> None:
-    with put_in(bug):
-        assert any(run(seed).broken for seed in range(_SEEDS))
+    assert find(bug, range(_SEEDS))

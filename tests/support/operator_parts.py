@@ -38,7 +38,9 @@ class OperatorParts:
         events: Events,
         clock: Callable[[], datetime],
         limits: Mapping[str, int] = MappingProxyType({}),
+        pools_kube: Kube | None = None,
     ) -> None:
+        """``pools_kube`` is the pools' own door, for a test that watches what they do."""
         self.world, self.queue = World(), Queue()
         self.metrics = Metrics(self.world, clock)
         self.intake = Intake(self.world, self.queue, self.metrics)
@@ -56,7 +58,7 @@ class OperatorParts:
             clock,
             self.intake.claimed,
         )
-        self.pools = PoolReconciler(self.world, kube, templates, events, clock)
+        self.pools = PoolReconciler(self.world, pools_kube or kube, templates, events, clock)
         self.sessions = SessionReconciler(
             self.world,
             kube,
