@@ -1,8 +1,7 @@
 """Seeds that have found something, each with a word on what it was.
 
-A seed tells the same story as long as everybody draws the same: these find their bug in the code of
-today when it is put in again. Whoever changes what is drawn looks for them anew; each bug has its
-unit test, too.
+A seed tells the same story as long as everybody draws the same, and so these do not find their bug
+for ever: each has its unit test, too.
 """
 
 from typing import Final
@@ -13,5 +12,6 @@ FOUND: Final = {
     87: "a pod whose making was not answered was forgotten, and a warm one claimed beside it",
     88: "an agent that had left its room was not missed, as nobody had told of it",
     180: "a pod was deleted for an end that the API server had not been told of",
+    390: "a new leader, whose watch was behind, forgot of an agent that was lost",
     1422: "an agent was missed for the one that it had replaced",
 }

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import datetime
 from functools import partial
-from itertools import zip_longest
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
@@ -166,8 +165,9 @@ class Metrics:
         self._steps(session, names, status.times)
         for loss in status.lost[len(session.status.lost) :]:
             self._lost.labels(*names, loss.reason).inc()
-        for before, loss in zip_longest(session.status.lost, status.lost):
-            if loss.taken_over and not (before and before.taken_over):
+        told = {loss.generation for loss in session.status.lost if loss.taken_over}
+        for loss in status.lost:
+            if loss.taken_over and loss.generation not in told:
                 # The clocks of two nodes may differ by more than a take-over takes.
                 seconds = max(0.0, (loss.taken_over - loss.at).total_seconds())
                 self._takeover.labels(*names, loss.reason).observe(seconds)
