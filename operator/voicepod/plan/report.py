@@ -105,7 +105,7 @@ def _assumptions(plan: Plan, inputs: Inputs) -> Iterator[str]:
         f"{inputs.pod_start:.0f} s after it was made; the operator sizes its pool"
     )
     yield (
-        "the scheduler fills one node after the other (MostAllocated); a new node takes "
+        "the scheduler fills one node after the other (docs/nodes.md); a new node takes "
         f"{node.start:.0f} s, and one that is not needed goes after {node.idle:.0f} s"
     )
     yield (

@@ -70,7 +70,7 @@ def test_placeholders_give_way_to_agents_and_still_bring_nodes() -> None:
     cutoff = AUTOSCALER["extraArgs"]["expendable-pods-priority-cutoff"]
     assert cutoff <= PRIORITY["value"] < 0
     assert PRIORITY["preemptionPolicy"] == "Never"
-    assert PLACEHOLDER["terminationGracePeriodSeconds"] == 0
+    assert PLACEHOLDER["terminationGracePeriodSeconds"] == 1
 
 
 def test_a_placeholder_is_as_large_as_the_agent_of_the_readme_and_its_sidecar() -> None:
