@@ -20,6 +20,9 @@ AT_ONCE = int(os.environ.get("VOICEPOD_CALLS_AT_ONCE", "5"))
 # Of what the default agent says when its call is ended and its caller is there.
 GOODBYE = "I have to hang up now"
 
+# Enough for it to be said, and written down, on a starved machine.
+PATIENT = {**LIFECYCLE, "shutdownGrace": "20s"}
+
 # In seconds. A caller who gets no answer says it again.
 _REPEAT = 10.0
 """Enough to see that calls share nothing; releases are tried with 20 in a row."""
@@ -193,7 +196,7 @@ async def test_a_closed_room_ends_the_call(stage: Stage) -> None:
 
 
 async def test_the_longest_call_ends_with_a_goodbye_within_it(stage: Stage) -> None:
-    prefix = await stage.apply_agent("long", lifecycle={**LIFECYCLE, "maxDuration": "15s"})
+    prefix = await stage.apply_agent("long", lifecycle={**PATIENT, "maxDuration": "30s"})
 
     async with stage.call(f"{prefix}1") as caller:
         await caller.read(GOODBYE)
@@ -205,7 +208,7 @@ async def test_the_longest_call_ends_with_a_goodbye_within_it(stage: Stage) -> N
 
 
 async def test_a_call_ends_with_a_goodbye_when_nobody_speaks(stage: Stage) -> None:
-    prefix = await stage.apply_agent("idle", lifecycle={**LIFECYCLE, "idleTimeout": "3s"})
+    prefix = await stage.apply_agent("idle", lifecycle={**PATIENT, "idleTimeout": "3s"})
 
     async with stage.call(f"{prefix}1") as caller:
         await caller.heard_speech()
