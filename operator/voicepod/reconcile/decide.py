@@ -211,7 +211,7 @@ def _may_have_joined(draft: Draft, waiting: datetime) -> bool:
     due = waiting + timedelta(seconds=observed.lifecycle.seconds("start_deadline"))
     if seen and seen >= due:
         return False
-    draft.actions.append(LookAtPod())
+    _ask_pod(draft)
     return True
 
 
@@ -221,11 +221,11 @@ def _is_idle(draft: Draft) -> bool:
     When the end could not be written, somebody may have spoken since.
     """
     observed = draft.observed
-    if observed.call is None or not observed.call.idle:
+    if observed.pod is None or observed.call is None or not observed.call.idle:
         return False
     if observed.call_seen and not draft.over(observed.call_seen, _ASK_AGAIN):
         return True
-    draft.actions.append(LookAtPod())
+    _ask_pod(draft)
     return False
 
 
@@ -357,10 +357,15 @@ def _keep_asking(draft: Draft) -> None:
     observed = draft.observed
     due = (observed.call_seen or observed.now) + _ASK_AGAIN
     if due <= observed.now:
-        if LookAtPod() not in draft.actions:
-            draft.actions.append(LookAtPod())
+        _ask_pod(draft)
     else:
         draft.wakes.append(due)
+
+
+def _ask_pod(draft: Draft) -> None:
+    """Have the sidecar asked, if nobody has wanted that already."""
+    if LookAtPod() not in draft.actions:
+        draft.actions.append(LookAtPod())
 
 
 def _wait_a_moment(draft: Draft, since: datetime) -> None:
