@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+import jwt
+
 from voicepod.assignment.client import PodClient
 from voicepod.assignment.errors import PodError, PodRefused
 from voicepod.assignment.messages import (
@@ -28,6 +30,8 @@ class FakeSidecar:
     joins: bool = True
     plain: bool = True
     """Its agent accepts as ``Accepted.plainly`` says."""
+    identity: str = ""
+    """What one that is not plain wants to be, if it does not leave it to the SDK."""
     assignment: Assignment | None = None
     tokens: Tokens | None = None
     checkpoint: str | None = None
@@ -78,17 +82,22 @@ class FakePods(PodClient):
         sidecar.status = replace(sidecar.status, job=JobInfo(assignment.job_id, accepted.identity))
         if sidecar.plain and assignment.tokens:
             return replace(accepted, status=self._dispatched(sidecar, assignment.tokens))
-        return replace(accepted, name="Ada")
+        return replace(accepted, name="Ada", identity=sidecar.identity or accepted.identity)
 
     async def dispatch(self, address: str, pod_uid: str, tokens: Tokens) -> PodStatus:
         return self._dispatched(self._sidecar(Act.TOKEN, pod_uid), tokens)
 
     def _dispatched(self, sidecar: FakeSidecar, tokens: Tokens) -> PodStatus:
         sidecar.tokens = tokens
+        identity = jwt.decode(tokens.join_token, options={"verify_signature": False})["sub"]
+        if sidecar.status.job:
+            sidecar.status = replace(
+                sidecar.status, job=replace(sidecar.status.job, identity=identity)
+            )
         joined = ("joined", "first_audio") if sidecar.joins else ()
         sidecar.happens(self._now(), PodState.RUNNING, "dispatched", *joined)
-        if sidecar.joins and sidecar.assignment and sidecar.status.job:
-            self._join(sidecar.assignment.room.name, sidecar.status.job.identity)
+        if sidecar.joins and sidecar.assignment:
+            self._join(sidecar.assignment.room.name, identity)
         return sidecar.status
 
     async def end(self, address: str, pod_uid: str, reason: str) -> PodStatus:

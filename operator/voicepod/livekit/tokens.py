@@ -23,6 +23,11 @@ _CALLER_TTL: Final = timedelta(minutes=10)
 _IDENTITY_DIGITS: Final = 16
 
 
+def agent_identity(room: str) -> str:
+    """Return the identity of all agents in rooms of this name but those that choose another."""
+    return f"agent-{hashlib.sha256(room.encode()).hexdigest()[:_IDENTITY_DIGITS]}"
+
+
 def fenced(accepted: Accepted, job_id: str, room: str) -> Accepted:
     """Return what an agent joins its room as: under one identity in all rooms of this name.
 
@@ -33,8 +38,7 @@ def fenced(accepted: Accepted, job_id: str, room: str) -> Accepted:
     """
     if accepted.identity != f"agent-{job_id}":
         return accepted
-    digest = hashlib.sha256(room.encode()).hexdigest()[:_IDENTITY_DIGITS]
-    return replace(accepted, identity=f"agent-{digest}")
+    return replace(accepted, identity=agent_identity(room))
 
 
 def join_token(

@@ -203,9 +203,10 @@ class Actor:
 
     async def _assign(self, record: Record) -> None:
         session, pod = record.session, self._pod(record)
-        if pod.generation > 1 and record.checkpoint is None:
-            # The pod before was gone at once, or the operator was.
-            record.checkpoint = await self._newest(record, None)
+        before = self._talked_on(record, pod)
+        if before or (pod.generation > 1 and record.checkpoint is None):
+            # If there is none before, it was gone at once, or the operator was.
+            record.checkpoint = await self._newest(record, before) or record.checkpoint
         lifecycle, spec = lifecycle_of(record), _spec(record)
         credentials = await self.credentials.get(session.key[0], spec.livekit)
         # The same for every generation: it is one call.
@@ -231,8 +232,19 @@ class Actor:
         )
         status = accepted.status
         if status is None:
+            joins_as = fenced(accepted, job_id, session.spec.room).identity
+            if record.status.identity not in ("", joins_as):
+                # Its join does not put out the one before.
+                await self._evict_agent(record)
             status = await self.pods.dispatch(pod.ip, pod.uid, mint(accepted))
         await self._take_over(status, pod, record)
+
+    def _talked_on(self, record: Record, pod: Pod) -> Pod | None:
+        """Return the pod whose agent may have talked on while this one was coming up."""
+        if pod.claimed:
+            return None
+        pods = self.world.pods_of(record.session)
+        return next((p for p in pods if p.generation < pod.generation and not p.finished), None)
 
     async def _look_at_pod(self, record: Record) -> None:
         pod = self._pod(record)

@@ -135,7 +135,8 @@ def _learn(draft: Draft) -> None:
                 loss if loss.taken_over else loss.model_copy(update={"taken_over": audio})
                 for loss in status.lost
             ]
-        if call.job:
+        if call.job and at.dispatched:
+            # Until then it is that of the one before, who may be in the room.
             status.identity = call.job.identity
     if room := observed.room:
         status.room_sid = status.room_sid or room.sid
@@ -426,7 +427,8 @@ def _end(draft: Draft, reason: Reason, message: str) -> None:
             # Nobody can come back to it and nobody is left in it: the goodbye takes no time.
             _wait_a_moment(draft, times.ending)
         return
-    if has_job and status.identity and draft.may_be_open():
+    unreplaced = bool(status.lost) and not draft.in_room
+    if (has_job or unreplaced) and status.identity and draft.may_be_open():
         # Until the pod is gone it could speak beside the agent of a caller who comes back.
         draft.actions.append(EvictAgent())
     if pod and not pod.deleting:

@@ -4,8 +4,10 @@ The agent's own word is not enough: one that leaves after its caller has done it
 entrypoint that raises reports success. So an end of the agent, its job or its pod makes the room
 stale (``Record``), and means nothing before the room was looked at once more.
 
-The replacement joins under the same identity, upon which LiveKit puts the one before out. It is
-put out before as well, as it may have joined under another one.
+The replacement joins under the same identity, upon which LiveKit puts the one before out. An agent
+whose pod is merely being stopped talks on until then: that is silence for a moment only, however
+long a new pod takes to come up. Any other one is put out at once, lest it comes back to life, or
+stays beside the next one because it has chosen an identity of its own.
 """
 
 from datetime import datetime, timedelta
@@ -13,6 +15,7 @@ from typing import Final
 
 from voicepod.api.conditions import ConditionType, Reason
 from voicepod.api.session import Loss, Phase
+from voicepod.livekit.tokens import agent_identity
 from voicepod.reconcile.actions import DeletePod, EvictAgent, KeepCheckpoint, LookAtRoom
 from voicepod.reconcile.draft import Draft, Observed
 from voicepod.reconcile.objects import Problem
@@ -110,12 +113,13 @@ def all_losses(draft: Draft, last: Problem) -> str:
 def replace_agent(draft: Draft, problem: Problem) -> None:
     """Give the agent up; the session needs another pod, which the next round claims."""
     observed, status = draft.observed, draft.status
-    if draft.in_room and status.identity and draft.may_be_open():
+    talks_on = draft.in_room and _talks_on(draft)
+    if draft.in_room and status.identity and draft.may_be_open() and not talks_on:
         draft.actions.append(EvictAgent())
     if observed.pod and draft.in_room:
         draft.actions.append(KeepCheckpoint(observed.pod))
     if observed.pod and not observed.pod.deleting:
-        draft.actions.append(DeletePod(observed.pod, at_once=True))
+        draft.actions.append(DeletePod(observed.pod, at_once=not talks_on))
     status.lost.append(
         Loss(
             generation=status.generation,
@@ -129,6 +133,16 @@ def replace_agent(draft: Draft, problem: Problem) -> None:
     message = f"{problem.message}; another agent takes the call over"
     draft.phase(Phase.STARTING, problem.reason, message)
     draft.condition(ConditionType.ACTIVE, False, problem.reason, message)
+
+
+def _talks_on(draft: Draft) -> bool:
+    """Whether the agent is well, and may stay until another one's join puts it out."""
+    observed = draft.observed
+    pod, call = observed.pod, observed.call
+    if pod is None or pod.finished or call is None or call.over:
+        return False
+    stopped = pod.deleting or call.stopping
+    return stopped and draft.status.identity == agent_identity(observed.session.spec.room)
 
 
 def pause_is_over(draft: Draft) -> bool:

@@ -23,6 +23,7 @@ from voicepod.assignment.messages import (
     Timestamps,
 )
 from voicepod.livekit.rooms import Room
+from voicepod.livekit.tokens import agent_identity
 from voicepod.reconcile.decide import decide
 from voicepod.reconcile.draft import Observed
 from voicepod.reconcile.objects import Pod, Problem, Session
@@ -30,6 +31,8 @@ from voicepod.reconcile.objects import Pod, Problem, Session
 NOON: Final = datetime(2026, 1, 1, 12, tzinfo=UTC)
 KEY: Final = ("voice", "call")
 SID: Final = "RM_1"
+ROOM: Final = "a room"
+AGENT: Final = agent_identity(ROOM)
 STARTING: Final = Problem(Reason.POD_STARTING, "the pod is starting")
 
 
@@ -51,7 +54,7 @@ def session(end: bool = False, deleting: bool = False, room_sid: str = SID) -> S
         room_changed="",
         labels={},
         spec=VoiceSessionSpec(
-            agent_ref=AgentRef(name="desk"), room="a room", room_sid=room_sid, end=end
+            agent_ref=AgentRef(name="desk"), room=ROOM, room_sid=room_sid, end=end
         ),
         status=VoiceSessionStatus(),
     )
@@ -89,7 +92,7 @@ def call(
     return PodStatus(
         state=state,
         agent=AgentInfo(connected=connected),
-        job=JobInfo("AJ_1", "agent-AJ_1") if "dispatched" in moments else None,
+        job=JobInfo("AJ_1", AGENT) if "dispatched" in moments else None,
         at=Timestamps(**{name: unix(moment) for name, moment in moments.items()}),
         end=End(EndReason.JOB_FINISHED, end) if end else None,
         room_deletion_requested=closes_room,
@@ -109,10 +112,10 @@ def running(**more: Any) -> PodStatus:
 
 
 def room(*callers: str, sid: str = SID, agent: bool = True) -> Room:
-    return Room("a room", sid, frozenset(callers), frozenset({"agent-AJ_1"} if agent else ()))
+    return Room(ROOM, sid, frozenset(callers), frozenset({AGENT} if agent else ()))
 
 
-CLOSED: Final = Room("a room")
+CLOSED: Final = Room(ROOM)
 
 
 def fresh(now: float = 0, **changes: Any) -> Observed:

@@ -40,6 +40,13 @@ async def loses_its_agent(stage: Stage, generation: int) -> None:
     await asyncio.sleep(5)  # the third comes after a pause
 
 
+def be_deleted(stage: Stage) -> None:
+    """Have somebody delete the only pod, whose agent goes on meanwhile."""
+    (pod,) = stage.kube.objects(PODS)
+    metadata = {**pod["metadata"], "deletionTimestamp": "2026-01-01T12:00:05Z"}
+    stage.kube.put(PODS, "voice", {**pod, "metadata": metadata})
+
+
 @in_hours
 async def test_the_first_agent_of_a_call_knows_nothing_and_nobody_is_asked() -> None:
     async with Stage() as stage:
@@ -74,14 +81,21 @@ async def test_a_pod_that_somebody_deletes_is_asked_while_it_is_there() -> None:
     async with Stage() as stage:
         await live_call(stage)
         stage.sidecar().checkpoint = "so far"
-        (pod,) = stage.kube.objects(PODS)
-        stage.kube.put(
-            PODS,
-            "voice",
-            {**pod, "metadata": {**pod["metadata"], "deletionTimestamp": "2026-01-01T12:00:05Z"}},
-        )
+        be_deleted(stage)
         await asyncio.sleep(1)
+        stage.kube.remove(PODS, "voice", "call-1")
         assert await taken_over(stage, 2) == "so far"
+
+
+@in_hours
+async def test_what_its_agent_says_until_another_pod_has_come_up_is_known_as_well() -> None:
+    async with Stage() as stage:
+        await live_call(stage)
+        stage.sidecar().checkpoint = "so far"
+        be_deleted(stage)
+        await asyncio.sleep(1)
+        stage.sidecar().checkpoint = "so far, and more"
+        assert await taken_over(stage, 2) == "so far, and more"
 
 
 @in_hours

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.unit.reconcile.scenes import (
+    AGENT,
     SID,
     at,
     call,
@@ -331,7 +332,7 @@ def test_a_session_whose_agent_joins_becomes_active_with_its_times() -> None:
     assert status.phase is Phase.ACTIVE
     assert (status.times.assigned, status.times.joined) == (at(2), at(3))
     assert status.times.first_audio == at(3.5)
-    assert (status.identity, status.room_sid) == ("agent-AJ_1", SID)
+    assert (status.identity, status.room_sid) == (AGENT, SID)
     for type_ in (ConditionType.ACCEPTED, ConditionType.POD_READY, ConditionType.ACTIVE):
         assert condition_of(status, type_).status == "True"
 

@@ -6,11 +6,21 @@ from typing import Any
 
 import pytest
 
-from tests.unit.reconcile.scenes import at, call, in_call, pod, room, running, starting
+from tests.unit.reconcile.scenes import (
+    AGENT,
+    at,
+    call,
+    in_call,
+    pod,
+    room,
+    running,
+    session,
+    starting,
+)
 from voicepod.api.conditions import ConditionType, Reason, condition
 from voicepod.api.lifecycle import Lifecycle
 from voicepod.api.session import Phase, VoiceSessionStatus
-from voicepod.assignment.messages import PodState
+from voicepod.assignment.messages import JobInfo, PodState
 from voicepod.reconcile.actions import (
     Assign,
     ClaimPod,
@@ -75,17 +85,60 @@ def test_the_ledger_tells_of_each_loss_when_the_next_audio_was_there() -> None:
     assert [loss.taken_over for loss in joined.lost] == [at(28), at(28)]
 
 
-def test_a_pod_that_is_stopped_in_mid_call_hands_it_over_while_its_agent_is_still_there() -> None:
+@pytest.mark.parametrize(
+    ("changes", "words", "deletions"),
+    [
+        (
+            {"call": replace(running(), stopping=True)},
+            "the agent's pod is being stopped",
+            (DeletePod(pod(ready=True)),),
+        ),
+        ({"pod": pod(ready=True, deleting=True)}, "somebody deleted the agent's pod", ()),
+    ],
+)
+def test_an_agent_whose_pod_is_stopped_talks_on_until_another_one_joins(
+    changes: dict[str, Any], words: str, deletions: tuple[DeletePod, ...]
+) -> None:
+    observed = in_call(20, **changes)
+    decision = decide(observed)
+
+    (loss,) = decision.status.lost
+    assert (loss.reason, loss.message) == (Reason.AGENT_LOST, words)
+    assert observed.pod
+    assert decision.actions == (KeepCheckpoint(observed.pod), *deletions)
+
+
+def test_an_agent_whose_pod_is_stopped_is_put_out_if_it_is_lost_itself() -> None:
+    gone = running(state=PodState.LOST, end="it hangs")
+    decision = decide(in_call(20, pod=pod(ready=True, deleting=True), call=gone))
+
+    assert EvictAgent() in decision.actions
+
+
+def test_an_agent_whose_pod_is_stopped_is_put_out_if_the_next_ones_join_may_not_do_it() -> None:
+    named = replace(running(), job=JobInfo("AJ_1", "a name of its own"))
+    decision = decide(in_call(20, pod=pod(ready=True, deleting=True), call=named))
+
+    assert EvictAgent() in decision.actions
+
+
+def test_an_agent_that_talks_on_is_put_out_when_its_call_ends_before_another_one_joins() -> None:
     stopping = decide(in_call(20, call=replace(running(), stopping=True)))
 
-    (loss,) = stopping.status.lost
-    assert (loss.reason, loss.message) == (Reason.AGENT_LOST, "the agent's pod is being stopped")
-    there = pod(ready=True)
-    assert stopping.actions == (
-        EvictAgent(),
-        KeepCheckpoint(there),
-        DeletePod(there, at_once=True),
+    over = decide(left_alone(21, stopping.status, session=session(end=True)))
+
+    assert over.actions == (EvictAgent(),)
+    assert over.status.phase is Phase.ENDED
+
+
+def test_the_agent_in_the_room_keeps_its_name_in_the_ledger_until_another_one_may_join() -> None:
+    accepted = replace(
+        call(PodState.ACCEPTED, assigned=20), job=JobInfo("AJ_1", "a name of its own")
     )
+
+    waiting = decide(left_alone(20.1, lost_at(), pod=another(), call=accepted, call_seen=at(20)))
+
+    assert waiting.status.identity == AGENT
 
 
 def test_an_agent_that_is_not_in_its_room_any_more_is_lost_unless_it_comes_back_soon() -> None:

@@ -334,6 +334,25 @@ async def test_an_agent_that_crashes_while_its_caller_is_there_is_replaced() -> 
 
 
 @in_hours
+async def test_an_agent_whose_pod_is_deleted_stays_until_one_of_another_name_comes() -> None:
+    async with Stage() as stage:
+        await live_call(stage)
+        (pod,) = stage.kube.objects(PODS)
+        metadata = {**pod["metadata"], "deletionTimestamp": "2026-01-01T12:00:05Z"}
+        stage.kube.put(PODS, "voice", {**pod, "metadata": metadata})
+        await asyncio.sleep(1)
+        assert stage.livekit.rooms[ROOM].others == {stage.status().identity}
+
+        stage.sidecar("call-2").plain, stage.sidecar("call-2").identity = False, "another"
+        stage.sidecar("call-2").register(stage.sessions.clock())
+        stage.kubelet(pods.IS_READY["status"], "call-2")
+        await asyncio.sleep(3)
+
+        assert (stage.status().phase, stage.status().pod) == (Phase.ACTIVE, "call-2")
+        assert stage.livekit.rooms[ROOM].others == {"another"}
+
+
+@in_hours
 async def test_an_agent_is_not_missed_for_the_one_that_it_replaces() -> None:
     async with Stage() as stage:
         # Its node is dead, and so its end makes nobody look at the room.
