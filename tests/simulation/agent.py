@@ -84,6 +84,8 @@ class Agent:
         self._job = ""
         self._in_room: Participant | None = None
         self._ended = False
+        self.said = ""
+        """The conversation so far: a mark by each agent that was in it."""
         self._with_caller = False
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -126,6 +128,7 @@ class Agent:
             return
         match message.WhichOneof("message"):
             case "availability":
+                self.said = message.availability.job.attributes["voicepod.checkpoint"]
                 self._start(self._answer(message.availability.job.id))
             case "assignment":
                 self._job = message.assignment.job.id
@@ -161,6 +164,8 @@ class Agent:
             claims["video"]["room"], claims["sub"], True, self._put_out, self._look_around
         )
         self._in_room.speaks = True
+        self.said += "."
+        self._supervisor.keep(self.said)
         self._look_around()
         if self._temper.closes_room:
             await asyncio.sleep(self._chance.between(2, 20))
@@ -168,7 +173,8 @@ class Agent:
                 self._supervisor.request_room_deletion()
         if self._temper.crashes_after is not None:
             await asyncio.sleep(self._temper.crashes_after)
-            self._crash()
+            if self._is(True):
+                self._crash()
         if self._temper.hangs_after is not None:
             await self._beat_until_it_hangs(self._temper.hangs_after)
         if self._scene.hushed and not self._hung:

@@ -4,6 +4,7 @@ import asyncio
 from typing import Final
 
 from tests.simulation.chance import Chance
+from tests.simulation.cluster import Cluster
 from tests.simulation.invariants import Always, goes_on, sid_of, unanswered
 from tests.simulation.livekit import OpenRoom, Participant
 from tests.simulation.people import Callers, Platform, end_session
@@ -17,6 +18,9 @@ _WELCOME: Final = 15.0
 # goodbye, and two sweeps.
 _PARTED: Final = 30.0 + 10.0 + 2 * 30.0
 
+# In seconds: a cold start, and the join.
+_TAKEN_OVER: Final = 12.0
+
 # In seconds: how long the API server is away, and until all is as it should be again, with as long
 # as an agent takes that was not on its way before.
 _AWAY: Final = 60.0
@@ -26,8 +30,10 @@ _RECONCILED: Final = 30.0 + 10.0
 class Calm:
     """Tries one thing after the other on one caller."""
 
-    def __init__(self, scene: Scene, chance: Chance, platform: Platform, always: Always) -> None:
-        self._scene, self._chance = scene, chance
+    def __init__(
+        self, scene: Scene, chance: Chance, cluster: Cluster, platform: Platform, always: Always
+    ) -> None:
+        self._scene, self._chance, self._cluster = scene, chance, cluster
         self._platform, self._always = platform, always
         self._late = Callers(scene, "late")
 
@@ -37,7 +43,7 @@ class Calm:
         wrong = await self._welcomed() or await self._parted(bob)
         self._platform.let_calls_last()
         self._late.join("bob")
-        wrong = wrong or await self._welcomed()
+        wrong = wrong or await self._welcomed() or await self._taken_over()
         # A call in which nobody speaks ends by itself meanwhile.
         return wrong or (await self._without_api_server() if not self._scene.hushed else [])
 
@@ -71,6 +77,21 @@ class Calm:
         ]
         self._scene.livekit.leave(bob)
         return wrong
+
+    async def _taken_over(self) -> list[str]:
+        """Have an agent's process die in mid-call: another one goes on, and knows what was said."""
+        if not self._platform.most_replacements:
+            return []
+        before = self._cluster.talking_in(self._room.sid)
+        assert before
+        before.crash()
+        await asyncio.sleep(_TAKEN_OVER)
+        after = self._cluster.talking_in(self._room.sid)
+        if after is None:
+            return ["nobody has taken a call over"]
+        if after.said != f"{before.said}.":
+            return ["whoever took a call over does not know what was said"]
+        return unanswered(self._scene, self._always)
 
     async def _without_api_server(self) -> list[str]:
         """Have the API server be away: live calls go on, and all is as it should be soon after."""

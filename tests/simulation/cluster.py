@@ -37,6 +37,11 @@ class Cluster:
         life = self._lives.get(pod_uid)
         return life.containers.call if life and life.containers else ""
 
+    def talking_in(self, room_sid: str) -> RunningPod | None:
+        """Return the containers of the pod whose agent talks to somebody in a room."""
+        running = [life.containers for life in self._lives.values() if life.containers]
+        return next((one for one in running if one.call == room_sid), None)
+
     def _pod_changed(self, type_: str, item: Object) -> None:
         uid = item["metadata"]["uid"]
         if type_ == "ADDED":

@@ -5,6 +5,7 @@ from typing import Final
 
 from tests.simulation.pod import RunningPod
 from tests.simulation.scene import Scene, clock
+from tests.simulation.weather import CALM
 from voicepod.api.names import AGENT_CONTAINER, LABEL_SESSION
 from voicepod.kube.client import PODS, Object
 
@@ -77,7 +78,8 @@ class Life:
             self._drain()
         if chance.happens(weather.pod_crashes):
             await asyncio.sleep(chance.between(0.0, 40.0))
-            self.containers.crash()
+            if self._scene.weather is not CALM:
+                self.containers.crash()
         if chance.happens(weather.node_dies):
             await asyncio.sleep(chance.between(0.0, 40.0))
             await self._lose_node()

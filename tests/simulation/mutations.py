@@ -10,6 +10,7 @@ from tests.simulation.doors import KubeDoor, RoomsDoor
 from tests.simulation.run import Result, run
 from voicepod.assignment.messages import Accepted
 from voicepod.builders import warm
+from voicepod.checkpoints import Checkpoints
 from voicepod.gateway.reception import Reception
 from voicepod.gateway.sweep import Sweep
 from voicepod.kube.client import Resource
@@ -71,6 +72,15 @@ def no_fence(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(RoomsDoor, "remove", remove)
 
 
+def no_memory(patch: pytest.MonkeyPatch) -> None:
+    """Have an agent that takes a call over know nothing of it."""
+
+    async def nothing(*_: object) -> None:
+        return None
+
+    patch.setattr(Checkpoints, "newest", nothing)
+
+
 def no_sweep(patch: pytest.MonkeyPatch) -> None:
     """Know of rooms by webhooks alone."""
 
@@ -106,6 +116,7 @@ MUTATIONS: Final[dict[str, Callable[[pytest.MonkeyPatch], None]]] = {
         blind_delete,
         forgotten_claim,
         no_fence,
+        no_memory,
         no_sweep,
         no_limit,
         overfull,

@@ -10,7 +10,6 @@ from tests.simulation.agent import Agent, Temper
 from tests.simulation.chance import Chance
 from tests.simulation.http import Answer, Http
 from tests.simulation.scene import LIVEKIT, NAMESPACE, Scene, unix
-from tests.simulation.weather import CALM
 from voicepod.assignment.errors import PodRefused, PodUnreachable
 from voicepod.assignment.messages import Accepted, Assignment, PodStatus, Tokens
 from voicepod.sidecar.hints import Hints
@@ -39,17 +38,21 @@ class RunningPod:
         """The sid of the room where its agent talks to somebody; empty if it does not."""
         return self._agent.call
 
+    @property
+    def said(self) -> str:
+        """What its agent knows of the conversation."""
+        return self._agent.said
+
     async def register(self) -> None:
         """Have the agent connect."""
         self._scene.trace.say(self.name, "its agent registers")
         await self._agent.register()
 
     def crash(self) -> None:
-        """Have its agent's process die by itself, unless the weather is calm."""
-        if self._scene.weather is not CALM:
-            self._scene.trace.say(self.name, "its agent crashes")
-            self._agent.die()
-            self._crashed()
+        """Have its agent's process die by itself."""
+        self._scene.trace.say(self.name, "its agent crashes")
+        self._agent.die()
+        self._crashed()
 
     async def stop(self, grace: float) -> None:
         """Stop as the kubelet has it: the preStop hook, then SIGTERM, and then SIGKILL."""
