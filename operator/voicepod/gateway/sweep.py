@@ -9,6 +9,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -18,7 +19,7 @@ from voicepod.gateway.metrics import Metrics
 from voicepod.gateway.outcome import Outcome
 from voicepod.gateway.reception import Reception, Visit
 from voicepod.gateway.seldom import Seldom
-from voicepod.kube.errors import KubeError
+from voicepod.kube.errors import KubeError, NotFound, Refused
 from voicepod.livekit.credentials import Credentials
 from voicepod.livekit.errors import LiveKitError
 from voicepod.livekit.rooms import ListedRoom, Rooms
@@ -28,6 +29,10 @@ logger = logging.getLogger(__name__)
 # In seconds: the longest that a call whose webhooks all got lost waits for its agent, and an agent
 # for the end of a call. One list of all rooms is what it costs.
 PERIOD: Final = 30.0
+
+# In seconds, until a server is looked at again whose rooms, or whose sessions, could not be asked
+# for: callers have waited for whoever was away, and one list of rooms is what it costs.
+_AGAIN: Final = 5.0
 
 # In seconds, between two logs of a server that cannot be asked.
 _LOG_PERIOD: Final = 300.0
@@ -48,19 +53,31 @@ class Sweep:
         """Look now and then, until cancelled."""
         # Gateways that start together do not look together.
         await asyncio.sleep(random.uniform(0, PERIOD))  # noqa: S311 - no secret
+        loop = asyncio.get_running_loop()
         while True:
-            await self.once()
-            await asyncio.sleep(PERIOD)
+            due = loop.time() + PERIOD
+            missed = await self.once()
+            while missed and loop.time() + _AGAIN < due:
+                await asyncio.sleep(_AGAIN)
+                missed = await self._look_at(missed)
+            await asyncio.sleep(due - loop.time())
 
-    async def once(self) -> None:
-        """Look at every server once; one that cannot be asked keeps nobody from the others."""
+    async def once(self) -> set[Credentials]:
+        """Look at every server once; return those for which it has to be done again."""
         known = map(self.keyring.credentials_of, list(self.directory.agents.values()))
-        for credentials in {one for one in known if one is not None}:
+        return await self._look_at({one for one in known if one is not None})
+
+    async def _look_at(self, servers: set[Credentials]) -> set[Credentials]:
+        """Look at servers; one that cannot be asked keeps nobody from the others."""
+        missed = set()
+        for credentials in servers:
             try:
                 await self._look(credentials)
             except (LiveKitError, KubeError) as error:
+                missed.add(credentials)
                 if self._log.allows(credentials.url):
                     logger.warning("the rooms of %s cannot be swept: %s", credentials.url, error)
+        return missed
 
     async def _look(self, credentials: Credentials) -> None:
         # Before the list: a session that is made meanwhile has its room in no list yet.
@@ -76,7 +93,9 @@ class Sweep:
                 self._note(await self.reception.changed(visit))
 
     async def _found(self, visit: Visit, room: ListedRoom) -> None:
-        self._note(await self.reception.found(visit, room.participants))
+        # What is refused for one room is told on its VoiceAgent, and goes on to be for that one.
+        with suppress(Refused, NotFound):
+            self._note(await self.reception.found(visit, room.participants))
 
     def _note(self, outcome: Outcome) -> None:
         if outcome in (Outcome.CREATED, Outcome.TOUCHED):

@@ -1,10 +1,14 @@
 """Rooms of which no webhook told, or told wrongly."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
 
+from tests.support.fake_kube import Call
+from tests.support.hours import in_hours
 from tests.unit.gateway.stage import OURS, THEIRS, Stage
+from voicepod.kube.errors import Refused
 from voicepod.livekit.errors import Unreachable
 from voicepod.livekit.rooms import Room
 
@@ -94,6 +98,42 @@ async def test_a_server_that_is_away_keeps_nobody_from_the_others(stage: Stage) 
     await swept(stage, ROBERT)
 
     assert len(stage.sessions()) == 1
+
+
+async def test_a_room_that_is_refused_its_session_keeps_no_other_from_its_own(stage: Stage) -> None:
+    stage.add_agent()
+    refused = iter([True])
+
+    async def full(call: Call) -> None:
+        if call.verb == "create" and next(refused, False):
+            raise Refused("exceeded quota: sessions=10")
+
+    stage.kube.fault = full
+    stage.livekit.rooms["hall"] = Room("hall", "RM_2", ROBERT)
+    await swept(stage, ROBERT, others=frozenset())
+
+    assert len(stage.sessions()) == 1
+
+
+@in_hours
+async def test_who_was_away_is_asked_again_soon_and_nobody_else() -> None:
+    stage = Stage()
+    away = replace(THEIRS, url="ws://away")
+    for name, credentials in ("ada", away), ("bea", OURS):
+        stage.add_agent(name, credentials=credentials)
+    for agent in stage.directory.agents.values():
+        await stage.keyring.read_credentials_of(agent)
+    stage.livekit.faults[away.url] = Unreachable("away")
+    sweeping = asyncio.create_task(stage.sweep.run())
+    while "all" not in stage.livekit.asked:  # noqa: ASYNC110 - nothing tells of it
+        await asyncio.sleep(0.1)
+    stage.livekit.asked.clear()
+
+    await asyncio.sleep(18)
+    sweeping.cancel()
+    await stage.client.close()
+
+    assert stage.livekit.asked == ["all"] * 3
 
 
 # When the operator decided to end a call, by its own clock.
