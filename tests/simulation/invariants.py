@@ -35,6 +35,11 @@ class Always:
         scene.store.watch(PODS, self._pod_changed)
         scene.store.watch(VOICE_SESSIONS, self._session_changed)
 
+    @property
+    def places(self) -> int | None:
+        """How many sessions may have a pod at once; None: any number."""
+        return self._platform.places
+
     def _room_changed(self, _: str, room: OpenRoom, __: Participant | None) -> None:
         if len(room.live_agents) > 1:
             names = ", ".join(one.identity for one in room.live_agents)
@@ -64,6 +69,7 @@ class Always:
             if (earlier := self._owners.setdefault(uid, session)) != session:
                 self._scene.broken(f"pod {name} is of session {earlier}, and then of {session}")
             self._count_pods(session, generation_of(item))
+            self._count_places()
         elif type_ == "ADDED":
             idle = [pod for pod in self._scene.store.kept(PODS) if not session_of(pod)]
             if len(idle) > self._platform.most:
@@ -83,6 +89,15 @@ class Always:
         ]
         if len(pods) > 1:
             self._scene.broken(f"session {session} has two live pods: {', '.join(pods)}")
+
+    def _count_places(self) -> None:
+        """Count the sessions that go on and have a pod."""
+        owners = {session_of(pod) for pod in self._scene.store.kept(PODS) if is_live(pod)}
+        on = {one["metadata"]["uid"] for one in self._sessions() if goes_on(one)}
+        if self.places is not None and len(on & owners) > self.places:
+            self._scene.broken(
+                f"{len(on & owners)} sessions have pods, and there are {self.places} places"
+            )
 
     def _judge_deletion(self, item: Object, session: str) -> None:
         """A live call's pod stays, as far as an agent that joins very late could be known of."""
@@ -127,9 +142,14 @@ def unanswered(scene: Scene, always: Always) -> list[str]:
         if scene.hushed and unix() - last > _SILENCE:
             wrong.append(f"nobody speaks in {room.sid}, and the call goes on")
         of_room = [one for one in sessions if sid_of(one) == room.sid]
+        if "Queued" in map(phase_of, of_room):
+            taken = [one for one in sessions if phase_of(one) in ("Active", "Reconnecting")]
+            if len(taken) != always.places:
+                wrong.append(f"the caller in {room.sid} waits, and {len(taken)} places are taken")
+            continue
         if len(room.live_agents) != 1:
             wrong.append(f"{len(room.live_agents)} agents are with the caller in {room.sid}")
-        active = [one for one in of_room if one.get("status", {}).get("phase") == "Active"]
+        active = [one for one in of_room if phase_of(one) == "Active"]
         if len(active) != 1:
             wrong.append(f"{len(active)} active sessions has the caller in {room.sid}")
     open_ = {room.sid for room in scene.livekit.rooms.values()}
@@ -154,6 +174,11 @@ def left_over(scene: Scene, platform: Platform) -> list[str]:
 def sid_of(session: Object) -> str:
     """Return the sid of a session's room."""
     return str(session["spec"].get("roomSid") or session.get("status", {}).get("roomSid", ""))
+
+
+def phase_of(session: Object) -> str:
+    """Return the phase of a session; empty before the operator has seen it."""
+    return str(session.get("status", {}).get("phase", ""))
 
 
 def ready(pod: Object) -> bool:

@@ -48,9 +48,19 @@ class Platform:
         self._scene = scene
         self._chance = scene.chance("platform")
         self.spec = agent_spec(self._chance)
+        self.places = self._limit(scene.chance("capacity"))
+        """How many sessions may have a pod at once; None: any number."""
         values = {"LIVEKIT_API_KEY": KEY, "LIVEKIT_API_SECRET": SECRET}
         put_secret(scene.store, NAMESPACE, "keys", **values)
         self._apply()
+
+    def _limit(self, chance: Chance) -> int | None:
+        """Have fewer places than callers in some of the runs; whoever waits does so for long."""
+        if not chance.happens(0.25):
+            return None
+        places = max(int(self.spec["pool"]["min"]), chance.count(1, 3))
+        self.spec["capacity"] = {"maxSessions": places, "queueDeadline": "1h"}
+        return places
 
     @property
     def most(self) -> int:
@@ -62,6 +72,13 @@ class Platform:
     def most_replacements(self) -> int:
         """How many lost agents of a call are replaced."""
         return int(self.spec["lifecycle"]["maxReplacements"])
+
+    def lift_limit(self) -> None:
+        """Have places for everybody."""
+        if self.places is not None:
+            self.places = None
+            self.spec = {key: value for key, value in self.spec.items() if key != "capacity"}
+            self._apply()
 
     def let_calls_last(self) -> None:
         """Allow calls that end in minutes at the earliest."""

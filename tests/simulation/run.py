@@ -129,6 +129,7 @@ class _Run:
         scene.weather = weather.CALM
         await asyncio.sleep(_CALM)
         self._judge(unanswered(scene, always))
+        platform.lift_limit()
         self._judge(await Calm(scene, chance, cluster, platform, always).try_all())
 
         self._trace.say("weather", "everybody goes home")

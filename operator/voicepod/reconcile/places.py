@@ -137,14 +137,14 @@ class Places:
             timedelta(seconds=capacity.queue_seconds),
         )
 
-    def leave(self, record: Record) -> None:
-        """Take a session out that is over, or that cannot start now and has no pod."""
-        may_have_pod = self._has_pod(record) or record.claim_unsure
-        if record.status.phase.finished or not may_have_pod:
+    def withdraw(self, record: Record) -> None:
+        """Take a session out that cannot start now, unless it has a pod, or may have one."""
+        over = record.status.phase.finished
+        if not (over or record.claim_unsure or self._has_pod(record)):
             self.forget(record.session.key)
 
     def forget(self, session: Key) -> None:
-        """Take a session out, and give its place to the next one."""
+        """Take a session out that is over, and give its place to the next one."""
         if line := self._lines.get(session[0]):
             line.drop(session)
             self._admit(line)

@@ -75,11 +75,12 @@ class SessionReconciler:
             record.problem = error.problem
             decision = decide(self._observe(record))
             record.status = decision.status
+            self.places.withdraw(record)
         except UnsettledError:
             await self._write_status(record)
             raise
-        if stuck or record.status.phase.finished:
-            self.places.leave(record)
+        if record.status.phase.finished and not stuck:
+            self.places.forget(key)
         if not decision.passing:
             await self._write_status(record)
         if decision.wake is None:
