@@ -50,7 +50,12 @@ def environment(component: str, **values: Any) -> dict[str, str]:
 
 
 def test_the_operator_understands_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    values = {"watchNamespaces": ["voice", "sales"], "logLevel": "DEBUG", "image": {"tag": "dev"}}
+    values = {
+        "watchNamespaces": ["voice", "sales"],
+        "logLevel": "DEBUG",
+        "image": {"tag": "dev"},
+        "operator": {"maxSessions": {"voice": 200}},
+    }
     for name, value in environment("operator", **values).items():
         monkeypatch.setenv(name, value)
     assert OperatorSettings() == OperatorSettings(
@@ -64,6 +69,7 @@ def test_the_operator_understands_its_environment(monkeypatch: pytest.MonkeyPatc
         url="http://voicepod-operator.voicepod-system.svc:9551",
         sidecar_image="voicepod/operator:dev",
         signing_key_secret="voicepod-signing-key",
+        max_sessions={"voice": 200},
     )
 
 

@@ -115,3 +115,12 @@ async def test_events_that_were_too_many_are_counted() -> None:
     stage.events.dropped = events.dropped
 
     assert told(stage, "events_dropped_total") == {(): 3}
+
+
+@in_hours
+async def test_a_voiceagent_tells_how_many_places_it_has_if_they_are_bounded() -> None:
+    async with Stage() as stage:
+        stage.apply_agent()
+        assert told(stage, "max_sessions") == {}
+        stage.apply_agent(capacity={"maxSessions": 7})
+        assert told(stage, "max_sessions") == {DESK: 7}

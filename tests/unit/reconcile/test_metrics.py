@@ -12,7 +12,7 @@ from tests.unit.reconcile.test_claims import be_ready, call_in, taken_by_another
 from tests.unit.reconcile.test_sessions_reconciled import live_call, waiting_call
 from voicepod.api.session import Phase
 from voicepod.assignment.messages import EndReason
-from voicepod.kube.client import PODS, VOICE_AGENTS
+from voicepod.kube.client import PODS, VOICE_AGENTS, VOICE_SESSIONS
 from voicepod.livekit.errors import Unreachable
 from voicepod.livekit.rooms import Room
 from voicepod.reconcile.gauges import Gauges
@@ -259,3 +259,26 @@ def samples(stage: Stage) -> Iterator[dict[str, str]]:
     for family in stage.metrics.registry.collect():
         for sample in family.samples:
             yield sample.labels
+
+
+@in_hours
+async def test_the_wait_for_a_place_is_timed_by_itself() -> None:
+    async with Stage() as stage:
+        await warm_desk(stage, 1, capacity={"maxSessions": 1, "queueDeadline": "30s"})
+        call_in(stage, "one")
+        await asyncio.sleep(1)
+        for name in ("two", "three"):
+            call_in(stage, name)
+        for pod in stage.pod_names():
+            be_ready(stage, pod)
+        await asyncio.sleep(20)
+        stage.kube.remove(VOICE_SESSIONS, "voice", "one")
+        await asyncio.sleep(20)
+
+        for outcome, seconds in (("served", 20), ("gave_up", 30)):
+            assert value(stage, "session_queued_seconds_count", outcome=outcome) == 1
+            waited = value(stage, "session_queued_seconds_sum", outcome=outcome)
+            assert waited == pytest.approx(seconds, abs=0.1)
+        claimed = value(stage, "session_step_seconds_sum", way="warm", step="claimed")
+        assert claimed == pytest.approx(0, abs=0.1)
+        assert value(stage, "sessions_ended_total", phase="Failed", reason="QueueDeadline") == 1
