@@ -56,7 +56,9 @@ class KubeDoor(Kube):
         self, resource: Resource, namespace: str, name: str, body: Object, subresource: str = ""
     ) -> Object:
         async def do() -> Object:
-            if self._process.chance.happens(self._scene.weather.kube_conflict):
+            # With a version in the patch, the API server says so only when it is another one.
+            retried = "resourceVersion" not in body.get("metadata", {})
+            if retried and self._process.chance.happens(self._scene.weather.kube_conflict):
                 raise Conflict("too many have changed it meanwhile")
             return await self._store.patch(resource, namespace, name, body, subresource)
 

@@ -6,14 +6,13 @@ from typing import Any, Final
 
 import pytest
 
-from tests.simulation.doors import KubeDoor, RoomsDoor
+from tests.simulation.doors import RoomsDoor
 from tests.simulation.run import Result, run
 from voicepod.assignment.messages import Accepted
 from voicepod.builders import warm
 from voicepod.checkpoints import Checkpoints
 from voicepod.gateway.reception import Reception
 from voicepod.gateway.sweep import Sweep
-from voicepod.kube.client import Resource
 from voicepod.reconcile import actor, claims, decide, pool
 from voicepod.reconcile.objects import Pod
 from voicepod.reconcile.pool_plan import Plan, plan
@@ -28,24 +27,6 @@ def no_precondition(patch: pytest.MonkeyPatch) -> None:
         return body
 
     patch.setattr(claims, "claim_patch", claim_patch)
-
-
-def blind_delete(patch: pytest.MonkeyPatch) -> None:
-    """Delete a pod of the pool whatever has become of it."""
-    delete = KubeDoor.delete
-
-    async def blindly(
-        door: KubeDoor,
-        resource: Resource,
-        namespace: str,
-        name: str,
-        uid: str,
-        version: int | None = None,
-        grace: int | None = None,
-    ) -> None:
-        await delete(door, resource, namespace, name, uid, grace=grace)
-
-    patch.setattr(KubeDoor, "delete", blindly)
 
 
 def forgotten_claim(patch: pytest.MonkeyPatch) -> None:
@@ -113,7 +94,6 @@ MUTATIONS: Final[dict[str, Callable[[pytest.MonkeyPatch], None]]] = {
     bug.__name__.replace("_", "-"): bug
     for bug in (
         no_precondition,
-        blind_delete,
         forgotten_claim,
         no_fence,
         no_memory,
