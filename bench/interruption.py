@@ -18,15 +18,13 @@ from local.errors import LocalError
 from voicepod.assignment.errors import PodError
 from voicepod.kube.errors import KubeError
 
-# Seconds until a conversation of two sentences counts as failed, which takes eight.
-_TALK_PATIENCE = 60.0
-
-# Seconds until a call counts as lost: no fault takes a quarter of it.
+# Seconds until a call counts as lost: neither two sentences of talk, nor a fault and as many after
+# it, take half of it.
 _PATIENCE = 60.0
 
 # Each of them is one bad call, and no reason to make no further ones.
 _FAILURES = (
-    OSError,  # the room is gone, or out of patience
+    OSError,  # the room is gone
     LocalError,
     KubeError,
     PodError,
@@ -75,6 +73,8 @@ async def interrupt(fault: Fault, number: int, platform: Platform, way: Warm) ->
                 await _interrupted(found, caller, room, platform, way)
             finally:
                 found.doubled = doubled(caller.agent_tracks)
+    except TimeoutError:
+        found.failure = f"the call did not go on within {_PATIENCE:.0f} s"
     except _FAILURES as error:
         found.failure = str(error) or type(error).__name__
     try:
@@ -88,7 +88,7 @@ async def interrupt(fault: Fault, number: int, platform: Platform, way: Warm) ->
 async def _interrupted(
     found: Interruption, caller: Caller, room: str, platform: Platform, way: Warm
 ) -> None:
-    async with asyncio.timeout(_TALK_PATIENCE):
+    async with asyncio.timeout(_PATIENCE):
         greeted = await caller.heard_speech()
         await caller.heard_silence(after=greeted)
         told = await caller.send_chat("My name is Robert.")

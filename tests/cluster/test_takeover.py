@@ -19,7 +19,12 @@ COMMAND = "trap 'kill $!' TERM; python agent.py start & echo $! > /tmp/agent; wa
 TEMPLATE = {
     "spec": {
         "containers": [
-            {"name": "agent", "image": chart.AGENT_IMAGE, "command": ["sh", "-c", COMMAND]}
+            {
+                "name": "agent",
+                "image": chart.AGENT_IMAGE,
+                "command": ["sh", "-c", COMMAND],
+                "resources": chart.AGENT_RESOURCES,
+            }
         ]
     }
 }
