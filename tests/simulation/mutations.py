@@ -79,8 +79,8 @@ def no_limit(patch: pytest.MonkeyPatch) -> None:
 def overfull(patch: pytest.MonkeyPatch) -> None:
     """Count only pods that are ready among those of a pool, as if the others did not come."""
 
-    def ready_alone(pods: list[Pod], shares: Any, most: int) -> Plan:
-        return plan([pod for pod in pods if pod.ready], shares, most)
+    def ready_alone(pods: list[Pod], *more: Any) -> Plan:
+        return plan([pod for pod in pods if pod.ready], *more)
 
     patch.setattr(pool, "plan", ready_alone)
 
