@@ -114,6 +114,8 @@ class Faults:
         """Once, somewhere in the middle, the API server is away for long."""
         away = min(_AWAY_AT_MOST, seconds * _AWAY_SHARE)
         await asyncio.sleep(self.chance.uniform(0.2, 0.8) * seconds - away / 2)
+        while API_SERVER in self.outages.since:  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(1)
         await self._api_server(away)
 
     async def _container(self, namespace: str, name: str) -> None:

@@ -7,10 +7,10 @@ from math import inf
 
 from local.caller import AgentTrack
 
-PATIENCE = 90.0
+PATIENCE = 120.0
 """Seconds, as documented: a lost webhook is made good by a sweep after 30, an operator leads after
-another 12, and the agent starts cold, beside those of other callers and the pool, on two cores that
-are busy with all else that was killed: some 45."""
+another 12, a kubelet starts pods again up to 60 after the API server's return, and the agent's
+start takes the rest, beside those of other callers and the pool on two busy cores."""
 
 Span = tuple[float, float]
 
