@@ -1,11 +1,13 @@
 """Operators and gateways go, killed or upgraded: calls go on, and calls that come start."""
 
 import asyncio
+import os
+import signal
 from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 
-from local import chart
+from local import chart, node
 from local.cluster import Cluster
 from tests.cluster.stage import Json, Stage
 from tests.cluster.test_chart import answered, greeted, install
@@ -40,6 +42,14 @@ async def leader_is_deleted(stage: Stage) -> None:
     await delete_by_force(stage, await leader(stage))
 
 
+async def leader_is_killed(stage: Stage) -> None:
+    """The leader's process is killed: the kubelet starts it anew, and another may lead by then."""
+    if stage.cluster.provider != "embedded":
+        pytest.skip("it is a process of the embedded cluster that is killed")
+    (pid,) = node.containers(chart.NAMESPACE, named="operator", pod=await leader(stage)).values()
+    os.kill(pid, signal.SIGKILL)
+
+
 async def lease_is_lost(stage: Stage) -> None:
     """Somebody has the leader's Lease: it ends at once, and nobody leads until that runs out."""
     await leader(stage)
@@ -64,7 +74,7 @@ async def only_session(stage: Stage, room: str) -> Json:
     return session
 
 
-@pytest.mark.parametrize("falls", [leader_is_deleted, lease_is_lost])
+@pytest.mark.parametrize("falls", [leader_is_deleted, leader_is_killed, lease_is_lost])
 async def test_another_operator_goes_on_when_the_one_that_leads_is_gone(
     stage: Stage, falls: Callable[[Stage], Awaitable[None]]
 ) -> None:
