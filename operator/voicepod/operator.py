@@ -54,7 +54,7 @@ async def run() -> None:
     logs.configure(settings.log_level)
     world, queue = World(), Queue()
     metrics, registry = Metrics(world, _now), CollectorRegistry()
-    intake, ready = Intake(world, queue, metrics), asyncio.Event()
+    intake, ready = Intake(world, queue, metrics, _now), asyncio.Event()
     async with (
         kube_client.connect(traces=[kube_requests(registry)]) as kube,
         pod_session([pod_requests(registry)]) as pod_http,

@@ -43,7 +43,7 @@ class OperatorParts:
         """``pools_kube`` is the pools' own door, for a test that watches what they do."""
         self.world, self.queue = World(), Queue()
         self.metrics = Metrics(self.world, clock)
-        self.intake = Intake(self.world, self.queue, self.metrics)
+        self.intake = Intake(self.world, self.queue, self.metrics, clock)
         credentials = CredentialStore(kube, now)
         templates = TemplateBook(Sidecar("voicepod/operator", "http://operator", "public-key"))
         actor = Actor(

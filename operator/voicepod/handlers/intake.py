@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, TypeVar
 
 from voicepod.api.names import BUDGET, LABEL_AGENT
@@ -41,6 +42,7 @@ class Intake:
     world: World
     queue: Queue
     metrics: Metrics
+    clock: Callable[[], datetime]
 
     def agent(self, raw: Json, deleted: bool) -> None:
         """Take over a VoiceAgent."""
@@ -149,7 +151,10 @@ class Intake:
         world = self.world
         if cordoned == (node in world.cordoned):
             return
-        (world.cordoned.add if cordoned else world.cordoned.discard)(node)
+        if cordoned:
+            world.cordoned[node] = self.clock()
+        else:
+            del world.cordoned[node]
         pods = [pod for pod in world.pods.values() if pod.node == node]
         for namespace in sorted({pod.key[0] for pod in pods if pod.session}):
             self._guard(namespace)
@@ -242,7 +247,7 @@ class Intake:
             world.sees_nodes = False
             logger.warning("a drain will not wait for calls, which other pods take over: %s", error)
             return
-        if world.cordoned == before:
+        if set(world.cordoned) == before:
             # If not, the watch has told of something later.
             now = {raw["metadata"]["name"] for raw in found}
             for node in sorted(before ^ now):

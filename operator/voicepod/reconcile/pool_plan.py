@@ -1,8 +1,9 @@
 """What a pool lacks, and what it has too much of. Pure."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 
 from voicepod.reconcile.objects import Pod
@@ -25,8 +26,8 @@ def plan(
     pods: list[Pod],
     shares: Mapping[str, int],
     most: int,
-    cordoned: Collection[str] = (),
-    calls_on: Callable[[str], int] = lambda _: 0,
+    cordoned: Mapping[str, datetime],
+    calls_on: Callable[[str], int],
 ) -> Plan:
     """Return what makes ``pods``, all that wait for a VoiceAgent, into the pool.
 
@@ -37,12 +38,17 @@ def plan(
     of them first, but never the last that is ready. Of pods that are alike, those on the nodes with
     the fewest calls go first, so that these become free.
 
-    Pods on ``cordoned`` nodes are no part of it, and go at once; one that is ready stays until
-    another one is, if there may be two.
+    Pods that were on ``cordoned`` nodes before, each with its moment, are no part of it, and go at
+    once; one that is ready stays until another one is, if there may be two. A pod that came to such
+    a node later tolerates that, and so would the next one.
     """
+
+    def leaves(pod: Pod) -> bool:
+        return pod.node in cordoned and pod.created <= cordoned[pod.node]
+
     pods = _needless_first(pods, calls_on)
     there = [pod for pod in pods if not pod.finished and not pod.deleting]
-    alive = [pod for pod in there if pod.node not in cordoned]
+    alive = [pod for pod in there if not leaves(pod)]
     excess = _excess(alive, shares)
     wanted = sum(shares.values())
     batch = max(1, wanted // _BATCH)
@@ -52,7 +58,7 @@ def plan(
     going = [pod for pod in excess if not pod.ready]
     going += [pod for pod in excess if pod.ready][: max(0, ready - enough)]
 
-    leaving = [pod for pod in there if pod.node in cordoned]
+    leaving = [pod for pod in there if leaves(pod)]
     spared = int(ready == 0 and wanted > 0 and most > 1 and any(pod.ready for pod in leaving))
     going += leaving[: len(leaving) - spared]
 

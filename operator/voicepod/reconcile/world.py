@@ -58,8 +58,8 @@ class World:
     """By VoiceAgent."""
     claiming: set[str] = field(default_factory=set)
     """Uids of warm pods that a session is about to claim: nobody else shall try them."""
-    cordoned: set[str] = field(default_factory=set)
-    """Nodes that take no new pods: they are being drained, or will be."""
+    cordoned: dict[str, datetime] = field(default_factory=dict)
+    """Nodes that take no new pods, with when that was heard: they are being drained, or will be."""
     sees_nodes: bool = True
     """Whether the API server lets us know which nodes those are."""
     _pods_of: dict[Key, dict[Key, Pod]] = field(default_factory=dict)

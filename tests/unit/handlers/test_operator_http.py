@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -54,9 +55,10 @@ async def election() -> Election:
 
 @pytest.fixture
 async def client(world: World, probe: Probe, election: Election) -> AsyncIterator[Client]:
-    metrics = Metrics(world, lambda: datetime.now(UTC))
+    clock = partial(datetime.now, UTC)
+    metrics = Metrics(world, clock)
     tell_of_process(metrics.registry, lambda: election.leads)
-    intake = Intake(world, Queue(), metrics)
+    intake = Intake(world, Queue(), metrics, clock)
     intake.session(session(), deleted=False)
     intake.pod(pods.RUNS, deleted=False)
     app = create_app(intake, election, lambda: probe.ready, metrics.registry)

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.fake_kube import Call
 from tests.support.hours import in_hours
-from tests.support.operator_stage import Stage
+from tests.support.operator_stage import NOON, Stage
 from tests.unit.reconcile.test_claims import be_ready, call_in, owners, warm_desk
 from voicepod.api.agent import VoiceAgentStatus
 from voicepod.api.session import Phase
@@ -205,7 +205,7 @@ async def test_new_calls_go_to_nodes_that_are_not_cordoned_even_if_fewer_calls_a
         assert owners(stage) == {"one": first}
 
         # The pods that are left there are still known when the call comes.
-        stage.world.cordoned.add(NODE)
+        stage.world.cordoned[NODE] = NOON
         call_in(stage, "two")
         await asyncio.sleep(0.3)
 
@@ -229,6 +229,23 @@ async def test_pods_that_wait_leave_a_cordoned_node_at_once_but_the_last_after_a
         await asyncio.sleep(0.5)
         assert first not in stage.pod_names()
         assert len(stage.pod_names()) == 3
+
+
+@in_hours
+async def test_pods_that_tolerate_a_cordoned_node_are_not_made_anew_for_ever() -> None:
+    async with Stage() as stage:
+        before = await warm_desk(stage, 2)
+        stage.cordon(NODE)
+        for _ in range(10):
+            await asyncio.sleep(2)
+            for name in set(stage.pod_names()) - set(before):
+                be_ready(stage, name)
+        after = stage.pod_names()
+        assert len(after) == 2
+        assert not set(before) & set(after)
+
+        await asyncio.sleep(60)
+        assert stage.pod_names() == after
 
 
 @in_hours

@@ -1,7 +1,10 @@
 """What a pool lacks and has too much of, whatever pods there are."""
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from datetime import datetime
+from types import MappingProxyType
+from typing import Any, Final
 
 import pytest
 from hypothesis import assume, given
@@ -54,7 +57,17 @@ pools = st.tuples(st.integers(0, 12), st.integers(0, 6)).map(
 
 def planned(pods: list[Pod], pool: Pool) -> Plan:
     """The plan for a pool whose pods are all to be of the template ``new``."""
-    return plan(pods, {"new": pool.min}, pool.most)
+    return planned_for(pods, {"new": pool.min}, pool.most)
+
+
+def planned_for(
+    pods: list[Pod],
+    shares: dict[str, int],
+    most: int,
+    cordoned: Mapping[str, datetime] = MappingProxyType({}),
+    calls_on: Mapping[str, int] = MappingProxyType({}),
+) -> Plan:
+    return plan(pods, shares, most, cordoned, lambda node: calls_on.get(node, 0))
 
 
 def made(count: int) -> Plan:
@@ -152,7 +165,7 @@ def test_a_lowered_min_takes_those_first_that_are_not_ready_and_then_the_newest(
 def test_pods_that_are_too_many_leave_the_nodes_with_the_fewest_calls_first() -> None:
     pods = [warm(1, node="idle"), warm(2, node="busy"), warm(3, node="idle"), warm(4, node="busy")]
 
-    todo = plan(pods, {"new": 2}, 4, calls_on={"idle": 0, "busy": 7}.__getitem__)
+    todo = planned_for(pods, {"new": 2}, 4, calls_on={"busy": 7})
     assert todo == Plan({}, (pods[2], pods[0]))
 
 
@@ -171,13 +184,13 @@ def test_a_quarter_of_the_pool_is_made_anew_before_an_old_pod_goes() -> None:
 def test_a_canary_gets_its_pods_first_and_then_one_of_the_others_goes_for_each() -> None:
     stable = [warm(number, "stable") for number in range(4)]
     shares = {"stable": 3, "canary": 1}
-    assert plan(stable, shares, 8) == Plan({"canary": 1})
-    assert plan(stable, shares, 4) == Plan({}, (stable[3],))
+    assert planned_for(stable, shares, 8) == Plan({"canary": 1})
+    assert planned_for(stable, shares, 4) == Plan({}, (stable[3],))
 
     tried = warm(4, "canary")
-    assert plan([*stable, tried], shares, 8) == Plan({}, (stable[3],))
-    assert plan([*stable[:3], tried], shares, 8) == Plan()
-    assert plan([tried], shares, 8) == Plan({"stable": 3})
+    assert planned_for([*stable, tried], shares, 8) == Plan({}, (stable[3],))
+    assert planned_for([*stable[:3], tried], shares, 8) == Plan()
+    assert planned_for([tried], shares, 8) == Plan({"stable": 3})
 
 
 def test_old_pods_that_are_not_ready_help_nobody() -> None:
@@ -194,7 +207,7 @@ def test_a_pool_without_room_gives_a_quarter_up_first_but_never_its_last() -> No
     assert planned(old[:1], Pool(min=1, max=1)) == Plan()
 
 
-CORDONED = {"cordoned"}
+CORDONED: Final = {"cordoned": at(100)}
 
 
 @st.composite
@@ -208,7 +221,7 @@ def on_some_nodes(draw: st.DrawFn) -> list[Pod]:
 
 def moved(pods: list[Pod], pool: Pool) -> Plan:
     """The plan for a pool, while a node is cordoned."""
-    return plan(pods, {"new": pool.min}, pool.most, CORDONED)
+    return planned_for(pods, {"new": pool.min}, pool.most, CORDONED)
 
 
 @given(on_some_nodes(), pools)
@@ -251,3 +264,7 @@ def test_a_pool_of_one_that_may_not_have_two_moves_at_once() -> None:
     pod = warm(1, node="cordoned")
 
     assert moved([pod], Pool(min=1, max=1)) == Plan({}, (pod,))
+
+
+def test_a_pod_that_came_to_a_node_when_it_was_cordoned_stays_there() -> None:
+    assert moved([warm(101, node="cordoned")], Pool(min=1, max=2)) == Plan()
