@@ -5,8 +5,9 @@ from typing import Final
 
 from tests.simulation.chance import Chance
 from tests.simulation.cluster import Cluster
-from tests.simulation.invariants import Always, goes_on, sid_of, unanswered
+from tests.simulation.invariants import Always, goes_on, held_up, sid_of, unanswered
 from tests.simulation.livekit import OpenRoom, Participant
+from tests.simulation.nodes import Nodes
 from tests.simulation.people import Callers, Platform, end_session
 from tests.simulation.scene import API_SERVER, Scene
 from voicepod.kube.client import VOICE_SESSIONS
@@ -21,6 +22,13 @@ _PARTED: Final = 30.0 + 10.0 + 2 * 30.0
 # In seconds: a cold start, and the join.
 _TAKEN_OVER: Final = 12.0
 
+# In seconds, until pods that wait have left a cordoned node: the last one goes when another has
+# started, and that one may take the place of a failure.
+_MOVED: Final = 7.0 + 7.0
+
+# In seconds, until an evicted pod has gone: the longest goodbye, and the sidecar's.
+_EVICTED: Final = 5.0 + 1.0
+
 # In seconds: how long the API server is away, and until all is as it should be again, with as long
 # as an agent takes that was not on its way before.
 _AWAY: Final = 60.0
@@ -31,9 +39,16 @@ class Calm:
     """Tries one thing after the other on one caller."""
 
     def __init__(
-        self, scene: Scene, chance: Chance, cluster: Cluster, platform: Platform, always: Always
+        self,
+        scene: Scene,
+        chance: Chance,
+        cluster: Cluster,
+        nodes: Nodes,
+        platform: Platform,
+        always: Always,
     ) -> None:
-        self._scene, self._chance, self._cluster = scene, chance, cluster
+        self._scene, self._chance = scene, chance
+        self._cluster, self._nodes = cluster, nodes
         self._platform, self._always = platform, always
         self._late = Callers(scene, "late")
 
@@ -44,8 +59,10 @@ class Calm:
         self._platform.let_calls_last()
         self._late.join("bob")
         wrong = wrong or await self._welcomed() or await self._taken_over()
-        # A call in which nobody speaks ends by itself meanwhile.
-        return wrong or (await self._without_api_server() if not self._scene.hushed else [])
+        if wrong or self._scene.hushed:
+            # A call in which nobody speaks would end by itself meanwhile.
+            return wrong
+        return await self._held_up() or await self._without_api_server()
 
     @property
     def _room(self) -> OpenRoom:
@@ -92,6 +109,19 @@ class Calm:
         if after.said != f"{before.said}.":
             return ["whoever took a call over does not know what was said"]
         return unanswered(self._scene, self._always)
+
+    async def _held_up(self) -> list[str]:
+        """Have the node of a call drained: the call goes on, and nobody waits there."""
+        node, agents = self._nodes.of_call(self._room.name), self._room.live_agents
+        self._nodes.cordon(node)
+        await asyncio.sleep(_MOVED)
+        wrong = held_up(self._scene, node)
+        self._nodes.evict(node)
+        await asyncio.sleep(_EVICTED)
+        if self._room.live_agents != agents:
+            wrong.append("a call has lost its agent to a drain that should wait")
+        self._nodes.uncordon(node)
+        return wrong
 
     async def _without_api_server(self) -> list[str]:
         """Have the API server be away: live calls go on, and all is as it should be soon after."""

@@ -20,7 +20,10 @@ _PAUSE: Final = (0.1, 3.0)
 
 
 class Feed:
-    """One watch of one process; ``take`` gets each object, and whether it was deleted."""
+    """One watch of one process; ``take`` gets each object, and whether it was deleted.
+
+    With a selector, an object that is not selected any more is told of as deleted.
+    """
 
     def __init__(
         self,
@@ -28,8 +31,10 @@ class Feed:
         scene: Scene,
         resource: Resource,
         take: Callable[[Object, bool], None],
+        selects: Callable[[Object], bool] = lambda _: True,
     ) -> None:
         self._process, self._scene, self._resource, self._take = process, scene, resource, take
+        self._selects = selects
         self._under_way: deque[tuple[float, Object, bool]] = deque()
         self._stop: Callable[[], None] = lambda: None
         self._list()
@@ -41,7 +46,7 @@ class Feed:
             self._list_later()
             return
         self._stop = self._scene.store.watch(self._resource, self._see)
-        for item in self._scene.store.kept(self._resource):
+        for item in filter(self._selects, self._scene.store.kept(self._resource)):
             self._send(item, deleted=False)
 
     def _see(self, type_: str, item: Object) -> None:
@@ -53,7 +58,7 @@ class Feed:
         ):
             self._break()
         else:
-            self._send(item, type_ == "DELETED")
+            self._send(item, type_ == "DELETED" or not self._selects(item))
 
     def _send(self, item: Object, deleted: bool) -> None:
         now = asyncio.get_running_loop().time()

@@ -5,11 +5,12 @@ from typing import Final
 
 from tests.simulation.cluster import Cluster, owner_of
 from tests.simulation.livekit import OpenRoom, Participant
+from tests.simulation.nodes import Nodes, pods_on
 from tests.simulation.people import Platform
 from tests.simulation.scene import Scene, unix
 from voicepod.api.conditions import Reason
 from voicepod.api.names import ANNOTATION_GENERATION, LABEL_SESSION
-from voicepod.kube.client import PODS, VOICE_SESSIONS, Object
+from voicepod.kube.client import BUDGETS, PODS, VOICE_SESSIONS, Object
 
 # In seconds, in calm weather: idleTimeout, a hint that got lost before, and the goodbye.
 _SILENCE = 30.0 + 30.0 + 10.0
@@ -24,8 +25,9 @@ _HEARD: Final = 75.0
 class Always:
     """Looks at each change of a room and of a pod, and says what must not be."""
 
-    def __init__(self, scene: Scene, cluster: Cluster, platform: Platform) -> None:
+    def __init__(self, scene: Scene, cluster: Cluster, platform: Platform, nodes: Nodes) -> None:
         self._scene, self._cluster, self._platform = scene, cluster, platform
+        self._nodes = nodes
         self._owners: dict[str, str] = {}
         self._going: set[str] = set()
         self.parted: dict[str, float] = {}
@@ -78,7 +80,8 @@ class Always:
                 )
         if "deletionTimestamp" in metadata and uid not in self._going:
             self._going.add(uid)
-            self._judge_deletion(item, session)
+            if uid not in self._nodes.evicted:
+                self._judge_deletion(item, session)
 
     def _count_pods(self, session: str, generation: str) -> None:
         """Count those of one generation: a lost agent's pod may go when its call has another."""
@@ -161,6 +164,7 @@ def left_over(scene: Scene, platform: Platform) -> list[str]:
     """Return what is there when nobody has called for a while."""
     wrong = [f"room {name} is open" for name in scene.livekit.rooms]
     wrong += [f"session {one['metadata']['name']}" for one in scene.store.kept(VOICE_SESSIONS)]
+    wrong += [f"budget {one['metadata']['name']}" for one in scene.store.kept(BUDGETS)]
     pods = scene.store.kept(PODS)
     wrong += [f"pod {one['metadata']['name']} of a session" for one in pods if session_of(one)]
     waiting = [one for one in pods if not session_of(one)]
@@ -168,6 +172,16 @@ def left_over(scene: Scene, platform: Platform) -> list[str]:
     least = platform.spec["pool"]["min"]
     if not least <= len(waiting) <= platform.most:
         wrong.append(f"{len(waiting)} pods wait, and not {least} to {platform.most}")
+    return wrong
+
+
+def held_up(scene: Scene, node: str) -> list[str]:
+    """Return what is wrong with a node that was cordoned a while ago."""
+    calls = [pod for pod in pods_on(scene, node) if session_of(pod)]
+    waiting = [pod for pod in pods_on(scene, node) if not session_of(pod)]
+    wrong = [f"pod {pod['metadata']['name']} waits on {node}, which is cordoned" for pod in waiting]
+    if calls and not scene.store.kept(BUDGETS):
+        wrong.append(f"{len(calls)} calls on {node} may be evicted")
     return wrong
 
 

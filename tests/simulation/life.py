@@ -3,13 +3,12 @@
 import asyncio
 from typing import Final
 
+from tests.simulation.nodes import schedulable
 from tests.simulation.pod import RunningPod
 from tests.simulation.scene import Scene, clock
 from tests.simulation.weather import CALM
-from voicepod.api.names import AGENT_CONTAINER, LABEL_SESSION
+from voicepod.api.names import AGENT_CONTAINER
 from voicepod.kube.client import PODS, Object
-
-_NODES: Final = ("node-1", "node-2", "node-3")
 
 # In seconds. A real cluster gives a node up after minutes; nothing depends on how many.
 _NODE_GIVEN_UP: Final = 60.0
@@ -59,7 +58,7 @@ class Life:
         if chance.happens(weather.pod_unscheduled):
             self._write({"phase": "Pending"}, _UNSCHEDULABLE)
             await asyncio.sleep(chance.between(*_UNSCHEDULED))
-        self._node = chance.one_of(_NODES)
+        self._node = chance.one_of(schedulable(self._scene))
         self._tell("Pending", {"waiting": {"reason": "ContainerCreating"}})
         await asyncio.sleep(chance.between(0.1, 2.0))
         if chance.happens(weather.pod_crashes_at_start):
@@ -73,9 +72,6 @@ class Life:
         await self.containers.register()
         await asyncio.sleep(chance.between(0.0, 1.0))
         self._tell("Running", {"running": {}}, ready=True)
-        if chance.happens(weather.pod_drained):
-            await asyncio.sleep(chance.between(0.0, 20.0))
-            self._drain()
         if chance.happens(weather.pod_crashes):
             await asyncio.sleep(chance.between(0.0, 40.0))
             if self._scene.weather is not CALM:
@@ -97,13 +93,6 @@ class Life:
             await self.containers.end()
             self.containers = None
         self._tell("Failed", {"terminated": {"exitCode": 1, "message": "it crashed"}})
-
-    def _drain(self) -> None:
-        """Have somebody drain the node: pods that wait go at once, a call is left alone."""
-        labels = self._scene.store.find(PODS, *self._key)["metadata"]["labels"]
-        if self._scene.weather.pod_drained and LABEL_SESSION not in labels:
-            self._scene.trace.say(self._key[1], "is drained from its node")
-            self._scene.store.let_go(PODS, *self._key)
 
     async def _lose_node(self) -> None:
         if not self._scene.weather.node_dies or not self.containers:

@@ -14,8 +14,10 @@ from voicepod.checkpoints import Checkpoints
 from voicepod.gateway.reception import Reception
 from voicepod.gateway.sweep import Sweep
 from voicepod.reconcile import actor, claims, decide, pool
+from voicepod.reconcile.drain import BudgetReconciler
 from voicepod.reconcile.objects import Pod
 from voicepod.reconcile.pool_plan import Plan, plan
+from voicepod.reconcile.sessions import Outcome
 
 
 def no_precondition(patch: pytest.MonkeyPatch) -> None:
@@ -85,6 +87,15 @@ def overfull(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(pool, "plan", ready_alone)
 
 
+def no_budget(patch: pytest.MonkeyPatch) -> None:
+    """Leave calls on cordoned nodes to whoever evicts them."""
+
+    async def nothing(*_: object) -> Outcome:
+        return Outcome()
+
+    patch.setattr(BudgetReconciler, "reconcile", nothing)
+
+
 def no_parting(patch: pytest.MonkeyPatch) -> None:
     """Give a caller whose call was ended on purpose another agent."""
     patch.setattr(Reception, "_parted", lambda *_: None)
@@ -100,6 +111,7 @@ MUTATIONS: Final[dict[str, Callable[[pytest.MonkeyPatch], None]]] = {
         no_sweep,
         no_limit,
         overfull,
+        no_budget,
         no_parting,
     )
 }

@@ -10,11 +10,12 @@ from typing import Final
 from tests.simulation.cluster import Cluster
 from tests.simulation.doors import KubeDoor, PodsDoor, PoolsDoor, RoomsDoor
 from tests.simulation.feed import Feed
+from tests.simulation.nodes import is_cordoned
 from tests.simulation.process import Process
 from tests.simulation.scene import NAMESPACE, Scene, clock
 from tests.support.operator_parts import OperatorParts
 from voicepod.handlers.intake import Intake
-from voicepod.kube.client import PODS, VOICE_AGENTS, VOICE_SESSIONS, Kube
+from voicepod.kube.client import NODES, PODS, VOICE_AGENTS, VOICE_SESSIONS, Kube
 from voicepod.kube.events import Events, Note, Regarding
 from voicepod.kube.lease import Candidate, Election
 from voicepod.process import fill_again, fill_first
@@ -87,6 +88,7 @@ class Operator:
         Feed(process, scene, VOICE_AGENTS, parts.intake.agent)
         Feed(process, scene, VOICE_SESSIONS, parts.intake.session)
         Feed(process, scene, PODS, parts.intake.pod)
+        Feed(process, scene, NODES, parts.intake.node, is_cordoned)
         async with asyncio.TaskGroup() as group:
             group.create_task(lead())
             group.create_task(fill_again(fill))

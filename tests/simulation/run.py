@@ -13,6 +13,7 @@ from tests.simulation.calm import Calm
 from tests.simulation.cluster import Cluster
 from tests.simulation.gateways import Gateway
 from tests.simulation.invariants import Always, left_over, unanswered
+from tests.simulation.nodes import Nodes
 from tests.simulation.operators import Operator, Operators
 from tests.simulation.outages import Outages
 from tests.simulation.people import Callers, Platform, everybody_leaves
@@ -105,8 +106,8 @@ class _Run:
         scene.weather = weather.drawn(chance)
         self._trace.say("weather", "is", scene.weather)
         platform = Platform(scene)
-        cluster = Cluster(scene)
-        always = Always(scene, cluster, platform)
+        nodes, cluster = Nodes(scene), Cluster(scene)
+        always = Always(scene, cluster, platform, nodes)
         gateways = [Gateway(scene, number) for number in (1, 2)]
         Webhooks(scene, gateways, can_be_lost=True)
         callers = [Callers(scene, f"call-{number}") for number in range(chance.count(1, 5))]
@@ -120,7 +121,8 @@ class _Run:
         for work in [one.run() for one in operators] + [one.run() for one in gateways]:
             scene.start(work)
         storm = [scene.start(one.call_now_and_then(rush)) for one in callers]
-        storm += [scene.start(platform.meddle()), scene.start(Outages(scene).happen())]
+        meddlers = (platform.meddle(), Outages(scene).happen(), nodes.drain_now_and_then())
+        storm += [scene.start(one) for one in meddlers]
         await asyncio.sleep(chance.between(*_STORM))
         for task in storm:
             task.cancel()
@@ -130,7 +132,7 @@ class _Run:
         await asyncio.sleep(_CALM)
         self._judge(unanswered(scene, always))
         platform.lift_limit()
-        self._judge(await Calm(scene, chance, cluster, platform, always).try_all())
+        self._judge(await Calm(scene, chance, cluster, nodes, platform, always).try_all())
 
         self._trace.say("weather", "everybody goes home")
         everybody_leaves(scene, chance)

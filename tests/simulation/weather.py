@@ -44,7 +44,7 @@ class Weather:
     pod_unscheduled: float = _rate()
     pod_crashes_at_start: float = _rate()
     pod_never_ready: float = _rate()
-    pod_drained: float = _rate()
+    node_drained: float = _rate()
     agent_refuses: float = _rate()
     agent_never_joins: float = _rate()
     agent_joins_late: float = _rate()
