@@ -12,6 +12,7 @@ FOUND: Final = {
     87: "a pod whose making was not answered was forgotten, and a warm one claimed beside it",
     88: "an agent that had left its room was not missed, as nobody had told of it",
     180: "a pod was deleted for an end that the API server had not been told of",
+    274: "a caller was taken for the agent of a session whose deletion nobody had told of",
     390: "a new leader, whose watch was behind, forgot of an agent that was lost",
     1422: "an agent was missed for the one that it had replaced",
 }

@@ -91,8 +91,9 @@ class Reception:
         session = next((one for one in sessions if not one.finished), None)
         if session is None:
             return await self._admit(visit, again=True) if participants else Outcome.EXISTS
-        # The session's agent and its caller, or its agent alone.
-        as_known = participants >= 2 if session.caller_there else participants < 2
+        # Its agent and its caller, or nobody. Whoever is alone may be the caller of a session that
+        # is gone, of which a watch that had to start anew has not told.
+        as_known = participants >= 2 if session.caller_there else not participants
         return Outcome.EXISTS if as_known else await self.changed(visit)
 
     def open_sessions(self, signer: Credentials) -> list[Session]:

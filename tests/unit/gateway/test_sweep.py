@@ -63,8 +63,13 @@ async def test_a_session_that_knows_what_its_room_holds_is_left_alone(stage: Sta
 
 @pytest.mark.parametrize(
     ("callers", "others", "believed"),
-    [(frozenset(), AGENT, True), (ROBERT, AGENT, False), (ROBERT, frozenset(), True)],
-    ids=["caller left", "caller came", "agent is missing"],
+    [
+        (frozenset(), AGENT, True),
+        (ROBERT, AGENT, False),
+        (ROBERT, frozenset(), True),
+        (ROBERT, frozenset(), False),
+    ],
+    ids=["caller left", "caller came", "agent is missing", "caller is alone"],
 )
 async def test_a_session_that_believes_otherwise_has_its_room_looked_at(
     stage: Stage, callers: frozenset[str], others: frozenset[str], believed: bool
