@@ -1,6 +1,7 @@
 """A call goes on when its agent is killed, hangs, or loses its pod: with what was said in it."""
 
 import time
+from datetime import datetime
 
 import pytest
 
@@ -97,5 +98,29 @@ async def test_another_agent_goes_on_with_the_call_and_knows_who_calls(
         assert after["generation"] == len(after["lost"]) + 1
         assert after["lost"][0]["pod"] == before["pod"]
         assert words in after["lost"][0]["message"]
+
+    await stage.in_phase(session, "Ended")
+
+
+async def test_an_agent_whose_pod_is_deleted_talks_on_until_a_cold_one_has_come_up(
+    stage: Stage,
+) -> None:
+    prefix = await stage.apply_agent("cold", pool={"min": 0, "max": 0})
+    room = f"{prefix}1"
+
+    async with stage.call(room) as caller:
+        await tell_the_name(caller)
+        session = (await stage.session_of(room))["metadata"]["name"]
+        before = await stage.in_phase(session, "Active")
+        struck = time.time()
+        await stage.kubectl("delete", "pod", before["pod"], "--wait=false")
+        await caller.read("Sorry, Robert, I was interrupted", after=struck)
+
+        after = await stage.in_phase(session, "Active")
+        (started,) = (await stage.pods())[after["pod"]]["status"]["containerStatuses"]
+        up = datetime.fromisoformat(started["state"]["running"]["startedAt"]).timestamp()
+        first, second = caller.agent_tracks
+        assert first.ended
+        assert up < first.ended <= second.published
 
     await stage.in_phase(session, "Ended")
