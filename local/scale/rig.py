@@ -206,7 +206,9 @@ def _answers(url: str) -> bool:
         return False
 
 
-def voice_agent(pool: int, **lifecycle: str) -> dict[str, Any]:
+def voice_agent(
+    pool: int, capacity: Mapping[str, Any] | None = None, **lifecycle: str
+) -> dict[str, Any]:
     """Return the manifest of the one VoiceAgent; `pool` pods of it are kept warm, never more."""
     return {
         "apiVersion": "voicepod.dev/v1alpha1",
@@ -217,5 +219,6 @@ def voice_agent(pool: int, **lifecycle: str) -> dict[str, Any]:
             "template": {"spec": {"containers": [{"name": "agent", "image": AGENT_IMAGE}]}},
             "pool": {"min": pool, "max": pool},
             "lifecycle": lifecycle,
+            "capacity": capacity or {},
         },
     }
