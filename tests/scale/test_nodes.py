@@ -1,0 +1,106 @@
+"""The manifests of docs/nodes, before a real scheduler."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from typing import Any, Final
+
+import pytest
+import yaml
+
+from local.layout import REPOSITORY
+from local.run import run
+from local.scale import rig
+from local.scale.kwok import CAPACITY
+from local.scale.site import NAMESPACE, PLANE
+from voicepod.api.names import LABEL_AGENT
+from voicepod.kube.client import PODS, Kube
+
+pytestmark = pytest.mark.scale
+
+AGENT: Final = "packed"
+AGENTS: Final = f"{LABEL_AGENT}={AGENT}"
+PLACEHOLDERS: Final = "app.kubernetes.io/name=voice-headroom"
+NODE: Final = int(CAPACITY["pods"])
+
+# In seconds: all this takes a fraction of it, on two cores that do nothing else.
+PATIENCE: Final = 300.0
+
+
+def documents(name: str) -> list[Any]:
+    return list(yaml.safe_load_all((REPOSITORY / "docs/nodes" / f"{name}.yaml").read_text()))
+
+
+def node(name: str) -> dict[str, Any]:
+    """A node as the NodePool has Karpenter make it."""
+    (pool,) = documents("karpenter")
+    template = pool["spec"]["template"]
+    # Its name as a label is what a kubelet sets.
+    labels = template["metadata"]["labels"] | {"kubernetes.io/hostname": name}
+    metadata = {"name": name, "labels": labels}
+    taints = template["spec"]["taints"]
+    return {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": {"taints": taints}}
+
+
+def agent(pool: int) -> dict[str, Any]:
+    """A VoiceAgent whose template has what the documentation says of nodes."""
+    (patch,) = documents("template")
+    manifest = rig.voice_agent(pool)
+    manifest["metadata"]["name"] = AGENT
+    manifest["spec"]["template"]["spec"] |= patch["spec"]["template"]["spec"]
+    return manifest
+
+
+def headroom(pods: int) -> list[dict[str, Any]]:
+    priority, deployment = documents("headroom")
+    deployment["spec"]["replicas"] = pods
+    return [priority, deployment]
+
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> Iterator[None]:
+    """Leave nothing to the tests that follow."""
+    yield
+    for kind, name in (("va", AGENT), ("deployment", "voice-headroom")):
+        options = "--namespace", NAMESPACE, "--ignore-not-found", "--cascade=foreground"
+        run([*PLANE.kubectl, "delete", kind, name, *options])
+
+
+async def placed(kube: Kube, label: str, ready: int, pending: int = 0) -> set[str]:
+    """Wait until so many pods are ready, and so many find no node; return where the ready are."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        pods = [
+            pod
+            for pod in await kube.list_all(PODS, NAMESPACE, label)
+            if "deletionTimestamp" not in pod["metadata"]
+        ]
+        nodes = [pod["spec"]["nodeName"] for pod in pods if _is_ready(pod)]
+        if (len(nodes), len(pods) - len(nodes)) == (ready, pending):
+            return set(nodes)
+        assert time.monotonic() < deadline, f"{len(nodes)} of {len(pods)} pods are ready: {label}"
+        await asyncio.sleep(0.5)
+
+
+def _is_ready(pod: dict[str, Any]) -> bool:
+    conditions = pod.get("status", {}).get("conditions", [])
+    return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
+
+
+async def test_a_refill_takes_a_placeholders_place_and_agents_fill_node_after_node(
+    callers: Kube,
+) -> None:
+    rig.apply([node("agents-0"), agent(10)])
+    await placed(callers, AGENTS, ready=10)
+    rig.apply(headroom(NODE - 10))
+    await placed(callers, PLACEHOLDERS, ready=NODE - 10)
+
+    rig.apply([agent(15)])
+    assert await placed(callers, AGENTS, ready=15) == {"agents-0"}
+    # These are what an autoscaler brings a node for.
+    await placed(callers, PLACEHOLDERS, ready=NODE - 15, pending=5)
+
+    rig.apply([node("agents-1"), node("agents-2")])
+    await placed(callers, PLACEHOLDERS, ready=NODE - 10)
+    rig.apply([agent(40)])
+    assert len(await placed(callers, AGENTS, ready=40)) == 2, "the third node could go"
