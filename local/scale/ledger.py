@@ -44,6 +44,11 @@ async def fetch() -> dict[str, Any]:
     return await _get("ledger")
 
 
+async def warm() -> int:
+    """Return how many pods are warm now."""
+    return int((await _get("standing"))["warm"])
+
+
 async def until(seconds: float, **wanted: int) -> None:
     """Wait until there are as many sessions, pods, warm pods, calls as wanted.
 
