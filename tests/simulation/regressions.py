@@ -14,5 +14,6 @@ FOUND: Final = {
     180: "a pod was deleted for an end that the API server had not been told of",
     274: "a caller was taken for the agent of a session whose deletion nobody had told of",
     390: "a new leader, whose watch was behind, forgot of an agent that was lost",
+    827: "a pod that was denied to a call was taken for its own, as the lost one was there still",
     1422: "an agent was missed for the one that it had replaced",
 }

@@ -37,7 +37,7 @@ class Claims:
         Raises an exception of ``kube.errors`` when the API server cannot be asked.
         """
         await self._look_up(record)
-        if any(pod.generation >= generation for pod in self.world.pods_of(record.session)):
+        if self._has_pod(record, generation):
             return True
         grace = spec.lifecycle.seconds("shutdown_grace")
         own = spec.lifecycle.overridden_by(record.session.spec.lifecycle)
@@ -55,6 +55,10 @@ class Claims:
                 return True
             self.metrics.claim_lost(pod.agent)
         return False
+
+    def _has_pod(self, record: Record, generation: int) -> bool:
+        """Whether the session has this pod already; those of lost agents may be there as well."""
+        return any(pod.generation >= generation for pod in self.world.pods_of(record.session))
 
     async def _look_up(self, record: Record) -> None:
         """Ask the API server whether the session got a pod by a request whose answer got lost."""
@@ -113,7 +117,7 @@ class Claims:
             # operator, which led until a moment ago, chooses the same pod.
             record.claim_unsure = True
             await self._look_up(record)
-            return bool(self.world.pods_of(session))
+            return self._has_pod(record, generation)
         except Unavailable:
             record.claim_unsure = True
             raise
