@@ -15,7 +15,7 @@ from voicepod.api.session import Phase
 from voicepod.assignment.errors import PodUnreachable
 from voicepod.assignment.messages import Act, EndReason
 from voicepod.kube.client import PODS, VOICE_SESSIONS
-from voicepod.kube.errors import Unavailable
+from voicepod.kube.errors import Conflict, Unavailable
 from voicepod.livekit.rooms import Room
 
 pytestmark = pytest.mark.unit
@@ -192,6 +192,26 @@ async def test_a_pod_that_another_took_meanwhile_is_left_and_the_next_one_tried(
 
         assert stage.kube.fault is None
         assert owners(stage)["call"] == second
+
+
+@in_hours
+async def test_a_call_that_is_refused_its_next_pod_does_not_take_the_lost_one_for_it() -> None:
+    async with Stage() as stage:
+        stage.kube.graceful = frozenset({PODS})
+        first, second, third = await warm_desk(stage, 3)
+        call_in(stage)
+        await asyncio.sleep(0.5)
+        assert stage.status().pod == first
+
+        async def refused(call: Call) -> None:
+            if (call.verb, call.plural, call.name) == ("patch", PODS.plural, second):
+                stage.kube.fault = None
+                raise Conflict("the watch has not told of it yet")
+
+        stage.kube.fault = refused
+        stage.kubelet(pods.CRASHED["status"], first)
+        await asyncio.sleep(1)
+        assert stage.status().pod == third
 
 
 @in_hours
