@@ -111,6 +111,8 @@ async def run() -> None:
                     # One that stands by tells of itself alone: calls would be counted twice.
                     registry.register(metrics.registry)
                     registry.register(Gauges(world, queue, events))
+                    # Its watches may be behind what the one before has written last.
+                    await fill_first(fill)
                     intake.take_over()
                     await loop.run()
 

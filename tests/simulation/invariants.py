@@ -15,7 +15,10 @@ from voicepod.kube.client import BUDGETS, PODS, VOICE_SESSIONS, Object
 # In seconds, in calm weather: idleTimeout, a hint that got lost before, and the goodbye.
 _SILENCE = 30.0 + 30.0 + 10.0
 
-_ON_PURPOSE: Final = frozenset({Reason.REQUESTED, Reason.MAX_DURATION, Reason.IDLE_TIMEOUT})
+# Whoever waited in vain for a place is not put in line again.
+_ON_PURPOSE: Final = frozenset(
+    {Reason.REQUESTED, Reason.MAX_DURATION, Reason.IDLE_TIMEOUT, Reason.QUEUE_DEADLINE}
+)
 
 # In seconds: a gateway may have heard as late as this of a session that somebody has deleted, and
 # takes that for the moment at which it ended.
@@ -55,7 +58,7 @@ class Always:
         lost, most = len(status.get("lost", [])), self._platform.most_replacements
         if lost > most:
             self._scene.broken(f"{lost} agents were lost of {most} that may be replaced")
-        if status.get("endReason") in _ON_PURPOSE:
+        if status.get("endReason") in _ON_PURPOSE and "ending" in status["times"]:
             ending = datetime.fromisoformat(status["times"]["ending"])
             self.parted[sid_of(item)] = ending.timestamp()
         elif type_ == "DELETED" and goes_on(item):

@@ -82,6 +82,7 @@ class Operator:
                 async with _term_of_one(election) if self._alone else election.term():
                     standing_by.cancel()
                     process.trace.say(process.name, "leads")
+                    await fill_first(fill)
                     parts.intake.take_over()
                     await parts.loop.run()
 

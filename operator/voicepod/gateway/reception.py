@@ -94,6 +94,9 @@ class Reception:
         # Its agent and its caller, or nobody. Whoever is alone may be the caller of a session that
         # is gone, of which a watch that had to start anew has not told.
         as_known = participants >= 2 if session.caller_there else not participants
+        if session.ending and participants and not await self._touch(session, visit):
+            # So is one whose goodbye is over.
+            return await self._admit(visit, again=True)
         return Outcome.EXISTS if as_known else await self.changed(visit)
 
     def open_sessions(self, signer: Credentials) -> list[Session]:

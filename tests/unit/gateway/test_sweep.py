@@ -83,6 +83,24 @@ async def test_a_session_that_believes_otherwise_has_its_room_looked_at(
     assert stage.touched_for()[0].startswith("sweep-")
 
 
+@pytest.mark.parametrize("gone", [False, True])
+async def test_a_session_that_ends_and_has_somebody_in_its_room_may_be_gone_by_now(
+    stage: Stage, gone: bool
+) -> None:
+    stage.add_agent()
+    stage.add_session(sid=SID)
+    stage.set_status("Ending", endReason="AgentLost")
+    stale = stage.sessions()[0]
+    if gone:
+        stage.remove_session()
+        stage.directory.see_session(stale)
+
+    await swept(stage, ROBERT, others=frozenset())
+
+    (session,) = stage.sessions()
+    assert (session["metadata"]["name"] == "by-hand") != gone
+
+
 async def test_a_session_whose_room_is_gone_is_told(stage: Stage) -> None:
     stage.add_agent()
     stage.add_session(sid="RM_0")
