@@ -72,7 +72,7 @@ async def test_a_caller_is_greeted_and_answered_and_the_ledger_tells_of_it(stage
     assert after["pod"] == during["pod"]
     assert after["node"]
     assert after["generation"] == 1
-    assert after["podSeconds"] > 0
+    assert after["podSeconds"]["talking"] > 0
     steps = ("received", "claimed", "assigned", "joined", "firstAudio", "ending", "ended")
     times = [after["times"][step] for step in steps]
     assert times == sorted(times)
