@@ -156,7 +156,9 @@ class Intake:
         else:
             del world.cordoned[node]
         pods = [pod for pod in world.pods.values() if pod.node == node]
-        for namespace in sorted({pod.key[0] for pod in pods if pod.session}):
+        # Those of agents as well: the last call may have gone from the node before it is free.
+        namespaces = {pod.key[0] for pod in pods if pod.session} | {one[0] for one in world.agents}
+        for namespace in sorted(namespaces):
             self._guard(namespace)
         for agent in sorted({pod.agent for pod in pods}):
             self.pool(agent)
