@@ -37,7 +37,7 @@ def forgotten_claim(patch: pytest.MonkeyPatch) -> None:
     async def nothing(*_: object) -> None:
         return None
 
-    patch.setattr(claims.Claims, "_look_up", nothing)
+    patch.setattr(claims.Claims, "look_up", nothing)
 
 
 def no_fence(patch: pytest.MonkeyPatch) -> None:

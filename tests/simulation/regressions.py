@@ -15,5 +15,9 @@ FOUND: Final = {
     274: "a caller was taken for the agent of a session whose deletion nobody had told of",
     390: "a new leader, whose watch was behind, forgot of an agent that was lost",
     827: "a pod that was denied to a call was taken for its own, as the lost one was there still",
+    1094: "a budget outlived the last call on a cordoned node",
     1422: "an agent was missed for the one that it had replaced",
+    1717: "a session that was gone was taken for one that says goodbye, its caller for the agent",
+    2602: "a pod whose making was not answered outlived its session, and its place was given away",
+    4412: "a new leader, whose watch was behind, put a session that had ended in line again",
 }

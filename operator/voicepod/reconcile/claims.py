@@ -36,7 +36,7 @@ class Claims:
 
         Raises an exception of ``kube.errors`` when the API server cannot be asked.
         """
-        await self._look_up(record)
+        await self.look_up(record)
         if self._has_pod(record, generation):
             return True
         grace = spec.lifecycle.seconds("shutdown_grace")
@@ -60,7 +60,7 @@ class Claims:
         """Whether the session has this pod already; those of lost agents may be there as well."""
         return any(pod.generation >= generation for pod in self.world.pods_of(record.session))
 
-    async def _look_up(self, record: Record) -> None:
+    async def look_up(self, record: Record) -> None:
         """Ask the API server whether the session got a pod by a request whose answer got lost."""
         if record.claim_unsure:
             namespace, name = record.session.key
@@ -116,7 +116,7 @@ class Claims:
             # It has changed; the watch will say how. Unless it is this session's by now: another
             # operator, which led until a moment ago, chooses the same pod.
             record.claim_unsure = True
-            await self._look_up(record)
+            await self.look_up(record)
             return self._has_pod(record, generation)
         except Unavailable:
             record.claim_unsure = True

@@ -93,6 +93,11 @@ class SessionReconciler:
             record.status = decision.status
             ends = decision.status.end_reason and not before.end_reason and not decision.passing
             try:
+                if decision.status.end_reason and record.claim_unsure:
+                    # A pod that nobody knows of would outlive its session, and its place.
+                    await self.actor.claims.look_up(record)
+                    record.status = before
+                    continue
                 announced = not ends or await self._announce_end(record)
             except KubeError:
                 # Nobody has been told, and so it is not decided.

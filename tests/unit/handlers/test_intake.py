@@ -387,6 +387,18 @@ def test_a_node_that_is_not_cordoned_any_more_or_gone_is_as_any_other(
 
 
 @in_hours
+async def test_a_node_that_its_last_call_has_left_may_leave_a_budget_behind() -> None:
+    desk = Desk()
+    desk.intake.agent(agent(), deleted=False)
+    desk.intake.node(node(cordoned=True), deleted=False)
+    await desk.enqueued()
+
+    desk.intake.node(node(cordoned=False), deleted=False)
+
+    assert await desk.enqueued() == [BUDGET]
+
+
+@in_hours
 async def test_a_list_finds_nodes_that_were_cordoned_or_not_any_more_without_a_word() -> None:
     desk, kube = Desk(), FakeKube()
     kube.put(NODES, "", node(cordoned=True))

@@ -253,32 +253,46 @@ async def test_a_claim_whose_answer_got_lost_is_looked_up_and_not_made_again() -
         assert owners(stage) == {"call": first}
 
 
+def lose_the_answer(stage: Stage, then: Callable[[], None] = lambda: None) -> None:
+    """Have the pod ``call-1`` be made, and neither the answer nor the watch tell of it."""
+    create = stage.kube.create
+
+    async def answer_lost(resource: Any, namespace: str, body: Any, dry_run: bool = False) -> Any:
+        if body["metadata"].get("name") != "call-1":
+            return await create(resource, namespace, body, dry_run)
+        stage.kube.create = create  # type: ignore[method-assign]
+        watchers = stage.kube._watchers.pop(PODS)
+        await create(resource, namespace, body)
+        stage.kube._watchers[PODS] = watchers
+        then()
+        raise Unavailable("the answer got lost")
+
+    stage.kube.create = answer_lost  # type: ignore[method-assign]
+
+
 @in_hours
 async def test_a_pod_whose_making_was_not_answered_is_looked_up_before_another_is_claimed() -> None:
     async with Stage() as stage:
         stage.apply_agent(pool={"min": 1})
         await asyncio.sleep(0.5)
         (warm,) = stage.pod_names()
-        create = stage.kube.create
-
-        async def answer_lost(
-            resource: Any, namespace: str, body: Any, dry_run: bool = False
-        ) -> Any:
-            if body["metadata"].get("name") != "call-1":
-                return await create(resource, namespace, body, dry_run)
-            stage.kube.create = create  # type: ignore[method-assign]
-            # Nor does the watch tell of it.
-            watchers = stage.kube._watchers.pop(PODS)
-            await create(resource, namespace, body)
-            stage.kube._watchers[PODS] = watchers
-            be_ready(stage, warm)
-            raise Unavailable("the answer got lost")
-
-        stage.kube.create = answer_lost  # type: ignore[method-assign]
+        lose_the_answer(stage, lambda: be_ready(stage, warm))
         call_in(stage)
         await asyncio.sleep(5)
 
         assert owners(stage) == {"call": "call-1"}
+
+
+@in_hours
+async def test_a_pod_whose_making_was_not_answered_does_not_outlive_its_session() -> None:
+    async with Stage() as stage:
+        stage.apply_agent()
+        lose_the_answer(stage, lambda: stage.edit_session(end=True))
+        call_in(stage)
+        await asyncio.sleep(5)
+
+        assert stage.status().phase is Phase.ENDED
+        assert stage.pod_names() == []
 
 
 @in_hours
