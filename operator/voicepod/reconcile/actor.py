@@ -211,8 +211,9 @@ class Actor:
         credentials = await self.credentials.get(session.key[0], spec.livekit)
         # The same for every generation: it is one call.
         job_id = f"AJ_{session.uid.replace('-', '')[:16]}"
+        room = session.spec.room
         mint = partial(
-            _tokens, credentials, record, job_id, pod.generation, lifecycle.seconds("max_duration")
+            _tokens, credentials, record, pod.generation, lifecycle.seconds("max_duration")
         )
         accepted = await self.pods.assign(
             pod.ip,
@@ -220,23 +221,23 @@ class Actor:
             Assignment(
                 session=SessionRef(*session.key, session.uid),
                 generation=pod.generation,
-                room=RoomRef(record.status.room_sid, session.spec.room),
+                room=RoomRef(record.status.room_sid, room),
                 livekit_url=credentials.url,
                 job_id=job_id,
                 metadata=session.spec.metadata,
                 checkpoint=record.checkpoint,
                 shutdown_grace=lifecycle.seconds("shutdown_grace"),
                 idle_timeout=lifecycle.seconds("idle_timeout"),
-                tokens=mint(Accepted.plainly(job_id)),
+                tokens=mint(fenced(Accepted.plainly(job_id), job_id, room)),
             ),
         )
         status = accepted.status
         if status is None:
-            joins_as = fenced(accepted, job_id, session.spec.room).identity
-            if record.status.identity not in ("", joins_as):
+            joins_as = fenced(accepted, job_id, room)
+            if record.status.identity not in ("", joins_as.identity):
                 # Its join does not put out the one before.
                 await self._evict_agent(record)
-            status = await self.pods.dispatch(pod.ip, pod.uid, mint(accepted))
+            status = await self.pods.dispatch(pod.ip, pod.uid, mint(joins_as))
         await self._take_over(status, pod, record)
 
     def _talked_on(self, record: Record, pod: Pod) -> Pod | None:
@@ -333,17 +334,16 @@ class Actor:
 def _tokens(
     credentials: Credentials,
     record: Record,
-    job_id: str,
     generation: int,
     max_duration: float,
-    accepted: Accepted,
+    joins_as: Accepted,
 ) -> Tokens:
-    """Return what an agent joins a session's room with, as what it has accepted the job with."""
+    """Return what an agent joins a session's room with."""
     room = record.session.spec.room
     return Tokens(
         session_uid=record.session.uid,
         generation=generation,
-        join_token=join_token(credentials, room, fenced(accepted, job_id, room)),
+        join_token=join_token(credentials, room, joins_as),
         room_token=room_token(credentials, room, timedelta(seconds=max_duration) + _TOKEN_MARGIN),
     )
 

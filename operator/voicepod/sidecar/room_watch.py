@@ -47,9 +47,9 @@ async def watch_arrival(
     loop = asyncio.get_running_loop()
     started, joined = loop.time(), False
     while True:
-        present = await _look(room)
-        alone = all(each.identity == identity for each in present)
-        for participant in present:
+        here = await _look(room)
+        alone = all(each.identity == identity for each in here)
+        for participant in here:
             if participant.identity != identity or participant.sid in before:
                 continue
             joined = True
