@@ -52,19 +52,6 @@ def ways_table(standings: Mapping[str, Standing]) -> Table:
     return table
 
 
-def steps_table(standings: Mapping[str, Standing]) -> Table:
-    """Return the steps of all ways, in the order of the first way that has them."""
-    table = Table(title="its steps, p50")
-    table.add_column("")
-    for name in standings:
-        table.add_column(name, justify="right")
-    columns = [found.steps_p50 for found in standings.values()]
-    for step in dict.fromkeys(step for column in columns for step in column):
-        shown = (f"{column[step]:.0f}" if step in column else "" for column in columns)
-        table.add_row(step, *shown)
-    return table
-
-
 def line(standings: Mapping[str, Standing]) -> str:
     """Return how the ways compare in one line; NaN where one was not taken."""
     nothing = Summary.of([])

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+from rich.table import Table
 
 from local.layout import REPOSITORY
 from local.run import run
@@ -58,6 +59,18 @@ def medians(calls: Sequence[Mapping[str, float]]) -> dict[str, float]:
             times.setdefault(step, []).append(at)
     found = {step: percentile(each, 50) for step, each in times.items()}
     return dict(sorted(found.items(), key=lambda item: item[1]))
+
+
+def steps_table(columns: Mapping[str, Mapping[str, float]], digits: int) -> Table:
+    """Return the medians of each step side by side, in the order of the first column with them."""
+    table = Table(title="its steps, p50")
+    table.add_column("")
+    for name in columns:
+        table.add_column(name, justify="right")
+    for step in dict.fromkeys(step for column in columns.values() for step in column):
+        shown = (f"{each[step]:.{digits}f}" if step in each else "" for each in columns.values())
+        table.add_row(step, *shown)
+    return table
 
 
 def write(name: str, figures: Mapping[str, Any]) -> Path:

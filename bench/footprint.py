@@ -7,13 +7,12 @@ been loaded that a call needs; what it uses is read when the agent has answered.
 import asyncio
 import os
 import secrets
-import signal
 import sys
 from contextlib import AsyncExitStack
 from statistics import mean
 from typing import Any
 
-from bench import figures, servers
+from bench import command, figures, servers
 from bench.calls import Way, eventually
 from bench.dispatched import Automatic, Workers
 from bench.operated import POOL, Platform, Warm
@@ -21,7 +20,6 @@ from bench.stage import Stage, installed, staged
 from bench.usage import Memory, cpu_seconds, processes
 from local.caller import SPEECH, Caller
 from local.cluster import Cluster
-from local.errors import LocalError
 from local.layout import REPOSITORY
 from local.progress import console, step
 from voicepod.api.names import SIDECAR_CONTAINER
@@ -154,12 +152,7 @@ def main() -> None:
     if os.geteuid() != 0:
         console.print("error: what other users' processes use is told to root only")
         sys.exit(1)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        asyncio.run(_measure(installed()))
-    except LocalError as error:
-        console.print(f"error: {error}", markup=False)
-        sys.exit(1)
+    command.run(lambda: _measure(installed()))
 
 
 if __name__ == "__main__":

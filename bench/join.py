@@ -6,18 +6,14 @@ until the agent's audio track is announced to the caller. Between two calls all 
 away, and what the next one is promised (a full pool, an idle worker) is waited for.
 """
 
-import asyncio
 import random
-import signal
-import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Annotated
 
 import typer
 
-import local
-from bench import bare, comparison, figures, servers
+from bench import bare, command, comparison, figures, servers
 from bench.bare import Bare
 from bench.calls import Sample, Way, measure
 from bench.dispatched import Automatic, Explicit, Workers
@@ -95,7 +91,8 @@ def report(samples: Sequence[Sample], ways: Sequence[Way]) -> None:
     """Print the tables and the line, and write the file."""
     standings = {way.name: comparison.standing(way, samples) for way in ways}
     console.print(comparison.ways_table(standings))
-    console.print(comparison.steps_table(standings))
+    steps = {name: found.steps_p50 for name, found in standings.items()}
+    console.print(figures.steps_table(steps, digits=0))
     path = figures.write("join", comparison.as_figures(standings, samples))
     console.print(f"every call is in {path.relative_to(REPOSITORY)}")
     print(comparison.line(standings))
@@ -111,16 +108,7 @@ def main(
     names = ways.split()
     if unknown := set(names) - set(WAYS):
         raise typer.BadParameter(f"{' '.join(unknown)}: the ways are {', '.join(WAYS)}")
-    # What was begun is taken down then, too.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        asyncio.run(bench(installed("gateway.tokens.auth=anonymous"), names, calls))
-    except local.LocalError as error:
-        console.print(f"error: {error}", markup=False)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        console.print("interrupted")
-        sys.exit(130)
+    command.run(lambda: bench(installed("gateway.tokens.auth=anonymous"), names, calls))
 
 
 if __name__ == "__main__":

@@ -6,10 +6,7 @@ sound of the next agent: a track that is there and silent is none to a caller. A
 call for each fault, in an order drawn anew, and each finds a quiet machine and a full pool.
 """
 
-import asyncio
 import random
-import signal
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
@@ -17,8 +14,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-import local
-from bench import figures
+from bench import command, figures
 from bench.faults import HANGING_AGENT, Fault
 from bench.figures import Summary, medians
 from bench.interruption import Interruption, interrupt
@@ -83,20 +79,6 @@ def times_table(standings: Mapping[Fault, Standing]) -> Table:
     return table
 
 
-def steps_table(standings: Mapping[Fault, Standing]) -> Table:
-    """Return the steps on the way there."""
-    table = Table(title="its steps, p50")
-    table.add_column("")
-    for fault in standings:
-        table.add_column(fault, justify="right")
-    columns = [found.steps_p50 for found in standings.values()]
-    for step in dict.fromkeys(step for column in columns for step in column):
-        table.add_row(
-            step, *(f"{column[step]:.2f}" if step in column else "" for column in columns)
-        )
-    return table
-
-
 async def bench(cluster: Cluster, rounds: int) -> None:
     """Make all calls, and report; if it is cut short, those that were made."""
     order = random.Random(_SEED)
@@ -145,7 +127,8 @@ def report(calls: Sequence[Interruption]) -> None:
         fault: standing([call for call in calls if call.fault is fault]) for fault in Fault
     }
     console.print(times_table(standings))
-    console.print(steps_table(standings))
+    steps = {fault.value: found.steps_p50 for fault, found in standings.items()}
+    console.print(figures.steps_table(steps, digits=2))
     path = figures.write(
         "takeover",
         {"unit": "seconds since the fault", "faults": standings, "samples": calls},
@@ -160,16 +143,7 @@ def main(
     ] = 20,
 ) -> None:
     """Measure the take-over."""
-    # What was begun is taken down then, too.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        asyncio.run(bench(installed(), rounds))
-    except local.LocalError as error:
-        console.print(f"error: {error}", markup=False)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        console.print("interrupted")
-        sys.exit(130)
+    command.run(lambda: bench(installed(), rounds))
 
 
 if __name__ == "__main__":

@@ -1,16 +1,13 @@
 """`make chaos`: MINUTES=10 SEED=1 WEBHOOKS=1; what it does and counts is told by the package."""
 
-import asyncio
 import logging
-import signal
 import sys
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
-from bench import figures
-from local import LocalError
+from bench import command, figures
 from local.layout import REPOSITORY
 from local.progress import console
 from tests.chaos.run import OUT, Record, run
@@ -24,18 +21,9 @@ def main(
     ] = False,
 ) -> None:
     """Kill parts of a cluster with live calls, and count who came to harm."""
-    # What was begun is taken down then, too.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     # The callers' SDK tells at length of each server that is away.
     logging.getLogger("livekit").setLevel(logging.CRITICAL)
-    try:
-        record = asyncio.run(run(minutes * 60, seed, webhooks))
-    except LocalError as error:
-        console.print(f"error: {error}", markup=False)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        console.print("interrupted")
-        sys.exit(130)
+    record = command.run(lambda: run(minutes * 60, seed, webhooks))
     report(record, minutes, seed, "chaos-webhooks" if webhooks else "chaos")
     sys.exit(not record.verdict.good)
 
