@@ -98,7 +98,7 @@ async def run() -> None:
             on_rollout=intake.pool,
         )
         pools = PoolReconciler(world, kube, templates, events, _now)
-        places = Places(world, kube, _now, settings.max_sessions, on_turn=intake.turn)
+        places = Places(world, _now, settings.max_sessions, on_turn=intake.turn)
         sessions = SessionReconciler(world, kube, actor, events, _now, metrics, places)
         loop = Loop(queue, sessions, agents, pools, BudgetReconciler(world, kube), metrics)
 

@@ -66,7 +66,7 @@ class OperatorParts:
             events,
             clock,
             self.metrics,
-            Places(self.world, kube, clock, limits, self.intake.turn),
+            Places(self.world, clock, limits, self.intake.turn),
         )
         self.agents = AgentReconciler(
             self.world,

@@ -7,7 +7,6 @@ line. A session that is over leaves its place to the first in line, who is decid
 A place is taken before the pod is claimed, and so a limit holds whoever claims at the same time.
 """
 
-import asyncio
 import math
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping
@@ -17,8 +16,6 @@ from typing import TypeVar
 
 from voicepod.api.capacity import WhenFull
 from voicepod.api.conditions import Reason
-from voicepod.api.names import LABEL_SESSION
-from voicepod.kube.client import PODS, Kube
 from voicepod.reconcile.capacity import (
     POSITION_PERIOD,
     Ticket,
@@ -28,7 +25,7 @@ from voicepod.reconcile.capacity import (
     ticket_of,
 )
 from voicepod.reconcile.draft import exactly
-from voicepod.reconcile.objects import Key, parse_pod
+from voicepod.reconcile.objects import Key
 from voicepod.reconcile.world import Record, World
 
 K = TypeVar("K", bound=Hashable)
@@ -82,25 +79,20 @@ class Places:
     """Gives sessions their places, in all namespaces."""
 
     world: World
-    kube: Kube
     clock: Callable[[], datetime]
     limits: Mapping[str, int]
     """How many sessions a namespace may have at once, as the operator's settings say."""
     on_turn: Callable[[Key], None]
     """Called with a session that waited and has got a place."""
     _lines: dict[str, _Line] = field(default_factory=dict)
-    _opening: asyncio.Lock = field(default_factory=asyncio.Lock)
 
-    async def enter(self, record: Record) -> None:
-        """Give a session a place, or have it stand in line; in vain where there is no limit.
-
-        Raises an exception of ``kube.errors`` when the API server cannot be asked.
-        """
+    def enter(self, record: Record) -> None:
+        """Give a session a place, or have it stand in line; in vain where there is no limit."""
         session, agent = record.session, self.world.agent_of(record.session)
         limited = session.key[0] in self.limits or (agent and agent.spec.capacity.max_sessions)
         if record.status.phase.finished or not (limited or session.key[0] in self._lines):
             return
-        line = self._lines.get(session.key[0]) or await self._open(session.key[0])
+        line = self._opened(session.key[0])
         held = line.held.get(session.key)
         if self._has_pod(record):
             line.give(self._ticket(record))
@@ -149,25 +141,13 @@ class Places:
             line.drop(session)
             self._admit(line)
 
-    async def _open(self, namespace: str) -> _Line:
-        """Count a namespace's places. Whoever begins to lead may be behind with its watch."""
-        async with self._opening:
-            if namespace not in self._lines:
-                for raw in await self.kube.list_all(PODS, namespace, LABEL_SESSION):
-                    self.world.put_pod(parse_pod(raw))
-                self._lines[namespace] = self._counted(namespace)
-            return self._lines[namespace]
-
-    def _counted(self, namespace: str) -> _Line:
-        line = _Line(self.limits.get(namespace, math.inf))
-        for pod in self.world.pods.values():
-            if pod.key[0] == namespace and pod.session and pod.session not in self.world.records:
-                # Of its session the watch has yet to tell.
-                line.give(Ticket(pod.session, pod.owner, pod.agent, pod.agent[1], 0, pod.created))
-        for record in self.world.records.values():
-            if record.session.key[0] == namespace:
-                record.claim_unsure = False
-                if self._has_pod(record):
+    def _opened(self, namespace: str) -> _Line:
+        """Return a namespace's places, counted when they are asked for the first time."""
+        line = self._lines.get(namespace)
+        if line is None:
+            line = self._lines[namespace] = _Line(self.limits.get(namespace, math.inf))
+            for record in self.world.records.values():
+                if record.session.key[0] == namespace and self._has_pod(record):
                     line.give(self._ticket(record))
         return line
 

@@ -81,9 +81,8 @@ class PoolReconciler:
     clock: Callable[[], datetime]
     _troubles: dict[Key, dict[str, _Trouble]] = field(default_factory=dict)
     """By VoiceAgent, and by the hash of each of its templates."""
-    _sure: set[Key] = field(default_factory=set)
-    """VoiceAgents all of whose pods are known. An operator that begins to lead may be behind with
-    its watch, and the answer to a create may get lost."""
+    _unsure: set[Key] = field(default_factory=set)
+    """VoiceAgents that may have a pod which is not known yet: the answer to a create got lost."""
     _creates: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_CREATES))
 
     async def reconcile(self, key: Key) -> Outcome:
@@ -95,7 +94,7 @@ class PoolReconciler:
         if agent is None:
             # Its pods are its own, and the garbage collector's.
             self._troubles.pop(key, None)
-            self._sure.discard(key)
+            self._unsure.discard(key)
             return Outcome()
         await self._look_up(key)
         templates, pool = self.templates.of(agent), agent.spec.pool
@@ -164,11 +163,11 @@ class PoolReconciler:
 
     async def _look_up(self, key: Key) -> None:
         """Ask the API server which pods there are, unless that is known."""
-        if key not in self._sure:
+        if key in self._unsure:
             namespace, name = key
             for raw in await self.kube.list_all(PODS, namespace, f"{LABEL_AGENT}={name}"):
                 self.world.put_pod(parse_pod(raw))
-            self._sure.add(key)
+            self._unsure.discard(key)
 
     async def _create(
         self, agent: Agent, template: Template, count: int, trouble: _Trouble
@@ -200,7 +199,7 @@ class PoolReconciler:
             try:
                 created = await self.kube.create(PODS, namespace, manifest)
             except Unavailable:
-                self._sure.discard(agent.key)
+                self._unsure.add(agent.key)
                 raise
         self.world.put_pod(parse_pod(created))
 

@@ -64,7 +64,7 @@ class SessionReconciler:
         if record is None:
             return await self._clean_up_after(key)
         stuck = False
-        await self.places.enter(record)
+        self.places.enter(record)
         try:
             decision = await self._settle(record)
         except Stuck as error:

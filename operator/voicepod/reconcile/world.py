@@ -104,9 +104,6 @@ class World:
         elif record.session.version <= session.version:
             record.room_stale |= record.session.room_changed != session.room_changed
             record.session = session
-            if len(session.status.lost) > len(record.status.lost):
-                # The operator that led before has written it, and only the status can tell that.
-                record.status = session.status
 
     def drop_session(self, key: Key) -> None:
         """Forget a VoiceSession."""

@@ -8,7 +8,6 @@ from voicepod.api.agent import LiveKit, SecretRef, VoiceAgentSpec, VoiceAgentSta
 from voicepod.api.conditions import Reason
 from voicepod.api.session import (
     AgentRef,
-    Loss,
     Phase,
     Times,
     VoiceSessionSpec,
@@ -65,15 +64,6 @@ def test_an_older_version_of_a_session_never_replaces_a_newer_one(world: World) 
     world.put_session(replace(session(), version=6, deleting=True))
 
     assert world.records[KEY].session is newer
-
-
-def test_a_loss_that_the_leader_before_wrote_late_is_not_forgotten(world: World) -> None:
-    world.put_session(session())
-    loss = Loss(generation=1, pod="p", reason=Reason.AGENT_LOST, message="it is gone", at=NOON)
-    written = VoiceSessionStatus(phase=Phase.STARTING, lost=[loss])
-    world.put_session(replace(session(), version=7, status=written))
-
-    assert world.records[KEY].status.lost == [loss]
 
 
 def test_an_older_version_of_a_pod_never_replaces_a_newer_one(world: World) -> None:
