@@ -158,7 +158,7 @@ class AgentReconciler:
         except KubeError:
             outcomes.put_back(ended)
             raise
-        self.world.put_agent(parse_agent(written))
+        self.world.put_status(parse_agent(written))
         about = Regarding("VoiceAgent", *agent.key, agent.uid)
         if step.note:
             self.events.post(about, step.note)

@@ -4,7 +4,7 @@ Everything here is a cache. It is filled by lists and watches, and read by the r
 a request to anybody.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from voicepod.api.agent import VoiceAgentSpec
@@ -86,6 +86,15 @@ class World:
             if known is None or known.uid != agent.uid:
                 self.demands[agent.key] = Demand.from_status(agent.status)
                 self.outcomes[agent.key] = Outcomes()
+
+    def put_status(self, written: Agent) -> None:
+        """Take over what an own write has made of a VoiceAgent's status.
+
+        Its spec is for the watch to tell: who takes a change over by the way has nobody look at it.
+        """
+        known = self.agents.get(written.key)
+        if known and known.uid == written.uid and known.version <= written.version:
+            self.agents[known.key] = replace(known, version=written.version, status=written.status)
 
     def drop_agent(self, key: Key) -> None:
         """Forget a VoiceAgent."""

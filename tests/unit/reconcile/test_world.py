@@ -58,6 +58,22 @@ def test_an_older_version_of_an_agent_never_replaces_a_newer_one(world: World) -
     assert world.agents[DESK] is newer
 
 
+def test_a_status_that_was_written_leaves_the_spec_to_the_watch(world: World) -> None:
+    elsewhere = agent(url="ws://elsewhere", version=9)
+    world.put_status(replace(elsewhere, generation=2, status=VoiceAgentStatus(warm=3)))
+
+    known = world.agents[DESK]
+    assert (known.version, known.status.warm) == (9, 3)
+    assert (known.generation, known.spec.livekit.url) == (1, "ws://livekit")
+
+
+def test_a_status_of_an_agent_that_is_gone_or_of_another_one_is_nobodys(world: World) -> None:
+    world.put_status(agent("gone", version=9))
+    world.put_status(replace(agent(version=9), uid="another"))
+
+    assert world.agents == {DESK: agent()}
+
+
 def test_an_older_version_of_a_session_never_replaces_a_newer_one(world: World) -> None:
     newer = replace(session(), version=7)
     world.put_session(newer)
