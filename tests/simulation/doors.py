@@ -64,6 +64,12 @@ class KubeDoor(Kube):
 
         return await self._reach(f"patch {resource.plural} {name} {_short(body)}", do)
 
+    async def apply(self, resource: Resource, namespace: str, body: Object) -> Object:
+        return await self._reach(
+            f"apply {resource.plural} {body['metadata']['name']}",
+            lambda: self._store.apply(resource, namespace, body),
+        )
+
     async def delete(
         self,
         resource: Resource,

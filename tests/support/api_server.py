@@ -17,6 +17,7 @@ from tests.support.fake_kube import FakeKube
 from voicepod.api.names import API_VERSION, GROUP, VERSION
 from voicepod.kube.client import (
     BUDGETS,
+    DEPLOYMENTS,
     EVENTS,
     NODES,
     PODS,
@@ -31,7 +32,10 @@ from voicepod.kube.lease import LEASES
 
 _SERVED: Final = {
     r.plural: r
-    for r in (VOICE_AGENTS, VOICE_SESSIONS, PODS, NODES, BUDGETS, SECRETS, EVENTS, LEASES)
+    for r in (
+        *(VOICE_AGENTS, VOICE_SESSIONS, PODS, NODES),
+        *(BUDGETS, DEPLOYMENTS, SECRETS, EVENTS, LEASES),
+    )
 }
 
 
@@ -109,6 +113,9 @@ class ApiServer:
                 return await self.kube.create(resource, place, await request.json())
             case "PATCH":
                 patch = json.loads(await request.read())
+                if request.content_type == "application/apply-patch+yaml":
+                    assert request.query["fieldManager"], "the API server wants it"
+                    return await self.kube.apply(resource, place, patch)
                 return await self.kube.patch(resource, place, name, patch, subresource)
             case method:
                 raise AssertionError(f"nobody should {method} here")

@@ -140,6 +140,13 @@ class FakeKube(Kube):
             return old
         return self._store(resource, (namespace, name), new, "MODIFIED")
 
+    async def apply(self, resource: Resource, namespace: str, body: Object) -> Object:
+        name = body["metadata"]["name"]
+        await self._called("apply", resource, namespace, name)
+        old = self._kind(resource).get((namespace, name), {})
+        status = {"status": old["status"]} if "status" in old else {}
+        return self.put(resource, namespace, {**body, **status})
+
     async def delete(
         self,
         resource: Resource,

@@ -17,7 +17,7 @@ from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.config import load_incluster_config, load_kube_config
 from kubernetes.aio.config.config_exception import ConfigException
 
-from voicepod.api.names import AGENTS, GROUP, SESSIONS, VERSION
+from voicepod.api.names import AGENTS, GROUP, MANAGED_BY, SESSIONS, VERSION
 from voicepod.kube.errors import Unavailable, from_status
 
 Object = dict[str, Any]
@@ -31,6 +31,9 @@ _TIMEOUT: Final = 10.0
 _CONNECTIONS: Final = 64
 
 _MERGE_PATCH: Final = "application/merge-patch+json"
+
+# JSON is YAML.
+_APPLY_PATCH: Final = "application/apply-patch+yaml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,7 @@ SECRETS: Final = Resource("", "v1", "secrets")
 EVENTS: Final = Resource("", "v1", "events")
 NODES: Final = Resource("", "v1", "nodes")
 BUDGETS: Final = Resource("policy", "v1", "poddisruptionbudgets")
+DEPLOYMENTS: Final = Resource("apps", "v1", "deployments")
 
 CORDONED: Final = "spec.unschedulable=true"
 """The field selector of nodes that take no new pods."""
@@ -104,6 +108,17 @@ class Kube:
         """
         path = resource.path(namespace, name, subresource)
         return _parsed(await self._request("PATCH", path, body=body, content_type=_MERGE_PATCH))
+
+    async def apply(self, resource: Resource, namespace: str, body: Object) -> Object:
+        """Have an object be as ``body`` says, be it there or not (server-side apply).
+
+        What the last apply set and ``body`` lacks goes; what others set beside it stays.
+        """
+        path = resource.path(namespace, body["metadata"]["name"])
+        query = [("fieldManager", MANAGED_BY), ("force", "true")]
+        return _parsed(
+            await self._request("PATCH", path, body=body, query=query, content_type=_APPLY_PATCH)
+        )
 
     async def delete(
         self,
