@@ -76,12 +76,14 @@ ROWS: Final = (
         (
             Panel(
                 "Pods that wait",
-                "Warm, or on their way. What is wanted is between pool.min and pool.max.",
+                "Warm, or on their way. What is wanted is between pool.min and pool.max. "
+                "Placeholders hold room for more, where capacity.headroom is set.",
                 (
                     Query(_sum("voicepod_pool_pods", "agent, state"), "{{agent}} {{state}}"),
                     Query(_sum("voicepod_pool_wanted_pods"), "{{agent}} wanted"),
                     Query(_sum("voicepod_pool_min_pods"), "{{agent}} min"),
                     Query(_sum("voicepod_pool_max_pods"), "{{agent}} max"),
+                    Query(_sum("voicepod_headroom_pods"), "{{agent}} placeholders"),
                 ),
             ),
             Panel(

@@ -31,6 +31,7 @@ from voicepod.reconcile.agents import AgentReconciler
 from voicepod.reconcile.claims import Claims
 from voicepod.reconcile.drain import BudgetReconciler
 from voicepod.reconcile.gauges import Gauges, tell_of_process
+from voicepod.reconcile.headroom import HeadroomReconciler
 from voicepod.reconcile.loop import Loop, Queue
 from voicepod.reconcile.metrics import Metrics
 from voicepod.reconcile.places import Places
@@ -100,7 +101,15 @@ async def run() -> None:
         pools = PoolReconciler(world, kube, templates, events, _now)
         places = Places(world, _now, settings.max_sessions, on_turn=intake.turn)
         sessions = SessionReconciler(world, kube, actor, events, _now, metrics, places)
-        loop = Loop(queue, sessions, agents, pools, BudgetReconciler(world, kube), metrics)
+        loop = Loop(
+            queue,
+            sessions,
+            agents,
+            pools,
+            BudgetReconciler(world, kube),
+            HeadroomReconciler(world, kube, templates),
+            metrics,
+        )
 
         async def lead() -> None:
             """Stand by until this operator leads; then work."""

@@ -18,6 +18,7 @@ from voicepod.reconcile.actor import Actor
 from voicepod.reconcile.agents import AgentReconciler
 from voicepod.reconcile.claims import Claims
 from voicepod.reconcile.drain import BudgetReconciler
+from voicepod.reconcile.headroom import HeadroomReconciler
 from voicepod.reconcile.loop import Loop, Queue
 from voicepod.reconcile.metrics import Metrics
 from voicepod.reconcile.places import Places
@@ -85,5 +86,6 @@ class OperatorParts:
             self.agents,
             self.pools,
             BudgetReconciler(self.world, kube),
+            HeadroomReconciler(self.world, kube, templates),
             self.metrics,
         )

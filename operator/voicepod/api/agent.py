@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field
 from pydantic.config import JsonDict
 
 from voicepod.api.base import Model, Time
-from voicepod.api.capacity import Capacity
+from voicepod.api.capacity import Capacity, HeadroomStatus
 from voicepod.api.conditions import ONE_OF_EACH_TYPE, Condition
 from voicepod.api.durations import Duration, between
 from voicepod.api.lifecycle import Lifecycle
@@ -250,7 +250,8 @@ class VoiceAgentSpec(Model):
     )
     capacity: Capacity = Field(
         default_factory=Capacity,
-        description="How many calls there may be at once, and what becomes of those beyond.",
+        description="How many calls there may be at once, what becomes of those beyond, and the "
+        "room that is held for more.",
     )
     checkpoint: CheckpointStore | None = Field(
         default=None,
@@ -286,6 +287,10 @@ class VoiceAgentStatus(Model):
     drained_by: Time | None = Field(
         default=None,
         description="When the last of them is over at the latest, by its maxDuration.",
+    )
+    headroom: HeadroomStatus | None = Field(
+        default=None,
+        description="How much of capacity.headroom is held; not set when there is none.",
     )
     rollout: RolloutStatus | None = Field(
         default=None, description="Which template new sessions get, while rollout.canary is set."

@@ -15,6 +15,10 @@ _LABEL: Final = (
     r"^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
 )
 
+# More placeholders than this hold room for no growth of calls any more but are a mistake, as are
+# more idle pods in a pool.
+_MAX_HEADROOM: Final = 1000
+
 _EXACTLY_ONE: JsonDict = {
     "rule": "has(self.label) != has(self.roomDelimiter)",
     "message": "set exactly one of label, roomDelimiter",
@@ -77,8 +81,25 @@ class Capacity(Model):
         description="Whose call a session is: of those who wait, the tenant with the fewest calls "
         "goes first. Not set: all sessions of this VoiceAgent are one tenant's.",
     )
+    headroom: int = Field(
+        default=0,
+        ge=0,
+        le=_MAX_HEADROOM,
+        description="For how many more pods nodes have room: so many placeholders, as large as a "
+        "pod of this VoiceAgent, hold it. Pods that need the room take it at once, and the "
+        "autoscaler brings a node for the placeholders that had to go.",
+    )
 
     @property
     def queue_seconds(self) -> float:
         """How long a session waits for its turn at most."""
         return seconds(self.queue_deadline)
+
+
+class HeadroomStatus(Model):
+    """How much room is held."""
+
+    ready: int = Field(default=0, description="Placeholders that run on a node, and so hold room.")
+    message: str | None = Field(
+        default=None, description="What keeps placeholders from being made, if something does."
+    )

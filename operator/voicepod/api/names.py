@@ -15,6 +15,10 @@ LABEL_AGENT: Final = f"{GROUP}/agent"
 LABEL_SESSION: Final = f"{GROUP}/session"
 """On agent pods: the name of the VoiceSession that owns the pod."""
 
+LABEL_HEADROOM: Final = f"{GROUP}/headroom"
+"""On placeholders, and on the Deployment that has them: the name of the VoiceAgent for whose pods
+they hold room. They are no agent pods, and have no label of those."""
+
 LABEL_MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 MANAGED_BY: Final = "voicepod"
 
@@ -28,7 +32,8 @@ ANNOTATION_CLAIMED: Final = f"{GROUP}/claimed"
 """On agent pods that were warm: when a session claimed them."""
 
 ANNOTATION_TEMPLATE_HASH: Final = f"{GROUP}/template-hash"
-"""On agent pods: what they were built from; another hash means that the VoiceAgent has changed."""
+"""On agent pods, and on the Deployment of placeholders: what they were built from; another hash
+means that the VoiceAgent has changed."""
 
 ANNOTATION_ROOM_CHANGED: Final = f"{GROUP}/room-changed"
 """On sessions: touched by the gateway when LiveKit says that the room changed. The value is the
@@ -46,6 +51,9 @@ MAX_SESSION_NAME: Final = 56
 
 BUDGET: Final = "voicepod-live-calls"
 """The PodDisruptionBudget that a namespace has while its calls are on cordoned nodes."""
+
+HEADROOM_PRIORITY: Final = "voicepod-headroom"
+"""The PriorityClass of placeholders; it is installed with the CRDs."""
 
 AGENT_CONTAINER: Final = "agent"
 """The container of the VoiceAgent's template that runs the user's agent."""

@@ -70,8 +70,13 @@ def hashed(
     """
     template = Template(manifest, "", store)
     pod = common_pod(template, "", shutdown_grace, sidecar, PodKeys("", ""))
-    text = json.dumps(pod, sort_keys=True, separators=(",", ":"))
-    return replace(template, hash=hashlib.sha256(text.encode()).hexdigest()[:_HASH_DIGITS])
+    return replace(template, hash=digest(pod))
+
+
+def digest(manifest: Manifest) -> str:
+    """Return a hash of a manifest, however its fields are ordered."""
+    text = json.dumps(manifest, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:_HASH_DIGITS]
 
 
 def claim_patch(uid: str, version: int, owner: Owner, generation: int, now: datetime) -> Manifest:

@@ -59,9 +59,14 @@ class Intake:
             or known is None
             or (known.uid, known.generation) != (agent.uid, agent.generation)
         ):
-            self.queue.add(Item("agent", agent.key))
-            self.queue.add(Item("pool", agent.key))
+            self._agent_changed(agent.key)
             self.sessions_of(agent.key)
+
+    def _agent_changed(self, key: Key) -> None:
+        """Have all that a VoiceAgent is about reconciled, but its sessions."""
+        self.queue.add(Item("agent", key))
+        self.queue.add(Item("pool", key))
+        self.queue.add(Item("headroom", key))
 
     def _forget_agent(self, key: Key) -> None:
         self.world.drop_agent(key)
@@ -193,8 +198,7 @@ class Intake:
         world = self.world
         world.start_over()
         for agent in world.agents:
-            self.queue.add(Item("agent", agent))
-            self.queue.add(Item("pool", agent))
+            self._agent_changed(agent)
             self._guard(agent[0])
         for session in world.records:
             self.queue.add(Item("session", session))

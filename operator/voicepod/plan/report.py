@@ -29,7 +29,7 @@ def _parts(plan: Plan, inputs: Inputs) -> Iterator[RenderableType]:
     yield "What to set: " + ", ".join(
         (
             f"spec.pool: {{min: {pods.pool_min}, max: {pods.pool_max}}}",
-            f"placeholders for {pods.headroom} pods",
+            f"spec.capacity: {{headroom: {pods.headroom}}}",
         )
     )
     yield "\nWhat this takes for granted"

@@ -56,6 +56,7 @@ class Gauges(Collector):
         yield self._sessions(agents)
         yield self._ready(agents)
         yield self._places(agents)
+        yield self._headroom(agents)
         yield from self._pools(agents)
         yield from self._drains(agents)
         yield GaugeMetricFamily(
@@ -103,6 +104,18 @@ class Gauges(Collector):
         for agent in agents:
             if agent.spec.capacity.max_sessions is not None:
                 family.add_metric(agent.key, agent.spec.capacity.max_sessions)
+        return family
+
+    @staticmethod
+    def _headroom(agents: Sequence[Agent]) -> Metric:
+        family = GaugeMetricFamily(
+            "voicepod_headroom_pods",
+            "Placeholders that hold room on a node, of a VoiceAgent with capacity.headroom.",
+            labels=AGENT,
+        )
+        for agent in agents:
+            if agent.status.headroom:
+                family.add_metric(agent.key, agent.status.headroom.ready)
         return family
 
     @staticmethod

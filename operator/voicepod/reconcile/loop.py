@@ -8,6 +8,7 @@ from typing import Final, Literal, NamedTuple
 from voicepod.kube.errors import KubeError
 from voicepod.reconcile.agents import AgentReconciler
 from voicepod.reconcile.drain import BudgetReconciler
+from voicepod.reconcile.headroom import HeadroomReconciler
 from voicepod.reconcile.metrics import Metrics
 from voicepod.reconcile.objects import Key
 from voicepod.reconcile.pool import PoolReconciler
@@ -28,7 +29,7 @@ _LAST_WORK: Final = 15.0
 class Item(NamedTuple):
     """What a worker works on."""
 
-    kind: Literal["agent", "budget", "pool", "session"]
+    kind: Literal["agent", "budget", "headroom", "pool", "session"]
     key: Key
 
 
@@ -44,6 +45,7 @@ class Loop:
     agents: AgentReconciler
     pools: PoolReconciler
     budgets: BudgetReconciler
+    headrooms: HeadroomReconciler
     metrics: Metrics
 
     async def stand_by(self) -> None:
@@ -97,6 +99,8 @@ class Loop:
                 return await self.agents.reconcile(item.key)
             case "budget":
                 return await self.budgets.reconcile(item.key)
+            case "headroom":
+                return await self.headrooms.reconcile(item.key)
             case "pool":
                 return await self.pools.reconcile(item.key)
             case "session":

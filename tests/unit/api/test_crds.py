@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from voicepod.api.crd import voice_agent_crd, voice_session_crd, write_crds
+from voicepod.api.crd import headroom_priority, voice_agent_crd, voice_session_crd, write_crds
 
 pytestmark = pytest.mark.unit
 
@@ -140,3 +140,23 @@ def test_a_pool_has_bounds_and_none_is_kept_unless_it_is_asked_for() -> None:
     for field in pool["properties"].values():
         assert (field["minimum"], field["maximum"]) == (0, 1000)
     assert pool["properties"]["min"]["default"] == 0
+
+
+def test_headroom_has_the_bounds_of_a_pool_and_none_is_held_unless_it_is_asked_for() -> None:
+    schemas = spec_of(voice_agent_crd())["properties"]
+    headroom, least = (
+        schemas["capacity"]["properties"]["headroom"],
+        schemas["pool"]["properties"]["min"],
+    )
+
+    assert headroom["default"] == 0
+    for bound in ("minimum", "maximum"):
+        assert headroom[bound] == least[bound]
+
+
+def test_placeholders_give_way_to_pods_of_no_priority_and_take_nobodys_place() -> None:
+    priority = headroom_priority()
+
+    assert priority["value"] < 0
+    assert priority["preemptionPolicy"] == "Never"
+    assert not priority.get("globalDefault")

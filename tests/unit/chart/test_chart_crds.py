@@ -7,7 +7,7 @@ import pytest
 
 from charts.generate import CHART, values_schema
 from tests.unit.chart.helm import render
-from voicepod.api.crd import voice_agent_crd, voice_session_crd, write_crds
+from voicepod.api.crd import headroom_priority, voice_agent_crd, voice_session_crd, write_crds
 
 pytestmark = pytest.mark.unit
 
@@ -21,6 +21,12 @@ def test_the_crds_are_those_of_the_models() -> None:
     }
 
 
+def test_the_priority_class_of_placeholders_is_the_one_that_the_operator_names() -> None:
+    priority = headroom_priority()
+    rendered = render().one("PriorityClass", priority["metadata"]["name"], namespace=None)
+    assert {**rendered, "metadata": priority["metadata"]} == priority
+
+
 def test_crds_outlive_the_release_unless_said_otherwise() -> None:
     for keep, annotations in ((True, {"helm.sh/resource-policy": "keep"}), (False, None)):
         for crd in render(crds={"keep": keep}).of("CustomResourceDefinition"):
@@ -28,7 +34,8 @@ def test_crds_outlive_the_release_unless_said_otherwise() -> None:
 
 
 def test_crds_can_be_left_to_somebody_else() -> None:
-    assert "CustomResourceDefinition" not in render(crds={"enabled": False}).kinds()
+    kinds = render(crds={"enabled": False}).kinds()
+    assert not {"CustomResourceDefinition", "PriorityClass"} & kinds
 
 
 def test_the_chart_s_copy_of_the_crds_is_up_to_date(tmp_path: Path) -> None:

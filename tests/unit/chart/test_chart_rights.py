@@ -42,6 +42,11 @@ OPERATOR: list[Object] = [
         "resourceNames": [BUDGET],
         "verbs": ["get", "delete"],
     },
+    {
+        "apiGroups": ["apps"],
+        "resources": ["deployments"],
+        "verbs": ["get", "create", "patch", "delete"],
+    },
     {"apiGroups": [""], "resources": ["events"], "verbs": ["create"]},
 ]
 

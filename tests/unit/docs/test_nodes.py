@@ -6,11 +6,12 @@ import pytest
 import yaml
 
 from local.layout import REPOSITORY
+from tests.unit.builders.test_headroom import deployment
+from tests.unit.builders.test_pod import SMALL
+from voicepod.api.crd import headroom_priority
 from voicepod.api.durations import seconds
 from voicepod.api.lifecycle import Lifecycle
 from voicepod.api.names import LABEL_MANAGED_BY, MANAGED_BY
-from voicepod.builders.pod import SIDECAR_REQUESTS
-from voicepod.plan.inputs import amount
 
 pytestmark = pytest.mark.unit
 
@@ -23,12 +24,11 @@ def documents(name: str) -> list[Any]:
 
 (NODE_POOL,) = documents("karpenter")
 (AUTOSCALER,) = documents("cluster-autoscaler")
-PRIORITY, HEADROOM = documents("headroom")
 (TEMPLATE,) = documents("template")
 
 NODES: Final = NODE_POOL["spec"]["template"]
 AGENTS: Final = TEMPLATE["spec"]["template"]["spec"]
-PLACEHOLDER: Final = HEADROOM["spec"]["template"]["spec"]
+PLACEHOLDER: Final = deployment({"spec": SMALL["spec"] | AGENTS})["spec"]["template"]["spec"]
 
 
 @pytest.mark.parametrize("pods", [AGENTS, PLACEHOLDER], ids=["agents", "placeholders"])
@@ -65,24 +65,15 @@ def test_both_autoscalers_leave_a_node_that_is_not_needed_for_as_long() -> None:
 
 
 def test_placeholders_give_way_to_agents_and_still_bring_nodes() -> None:
-    assert PLACEHOLDER["priorityClassName"] == PRIORITY["metadata"]["name"]
-    assert "priorityClassName" not in AGENTS, "agents have 0 then"
     cutoff = AUTOSCALER["extraArgs"]["expendable-pods-priority-cutoff"]
-    assert cutoff <= PRIORITY["value"] < 0
-    assert PRIORITY["preemptionPolicy"] == "Never"
-    assert PLACEHOLDER["terminationGracePeriodSeconds"] == 1
+
+    assert "priorityClassName" not in AGENTS, "agents have 0 then"
+    assert cutoff <= headroom_priority()["value"] < 0
 
 
-def test_a_placeholder_is_as_large_as_the_agent_of_the_readme_and_its_sidecar() -> None:
-    readme = (REPOSITORY / "README.md").read_text()
-    manifest = readme.split("kubectl apply -f - <<EOF\n")[1].split("\n    EOF")[0]
-    (agent,) = yaml.safe_load(manifest)["spec"]["template"]["spec"]["containers"]
-    (placeholder,) = PLACEHOLDER["containers"]
-
-    held = placeholder["resources"]["requests"]
-    for resource in ("cpu", "memory"):
-        asked = agent["resources"]["requests"][resource], SIDECAR_REQUESTS[resource]
-        assert amount(held[resource]) == pytest.approx(sum(map(amount, asked)))
+def test_placeholders_do_not_seek_the_company_of_agents() -> None:
+    assert "affinity" in AGENTS
+    assert "affinity" not in PLACEHOLDER
 
 
 def test_agents_seek_the_company_of_agents() -> None:

@@ -21,6 +21,7 @@ pytestmark = pytest.mark.unit
 
 BUDGET = Item("budget", ("voice", "voicepod-live-calls"))
 DESK, CALL, POD = ("voice", "desk"), ("voice", "call"), ("voice", "call-1")
+ALL_OF_DESK = [Item("agent", DESK), Item("pool", DESK), Item("headroom", DESK)]
 AGENT_SPEC = {
     "livekit": {"url": "ws://livekit", "credentialsSecretRef": {"name": "keys"}},
     "template": {"spec": {"containers": [{"name": "agent"}]}},
@@ -68,7 +69,7 @@ async def test_a_new_agent_and_its_waiting_sessions_are_looked_at() -> None:
 
     desk.intake.agent(agent(), deleted=False)
 
-    assert await desk.enqueued() == [Item("agent", DESK), Item("pool", DESK), Item("session", CALL)]
+    assert await desk.enqueued() == [*ALL_OF_DESK, Item("session", CALL)]
 
 
 @in_hours
@@ -95,7 +96,7 @@ def test_an_agents_new_spec_is_news(changed: dict[str, Any]) -> None:
 
         desk.intake.agent(changed, deleted=False)
 
-        assert await desk.enqueued() == [Item("agent", DESK), Item("pool", DESK)]
+        assert await desk.enqueued() == ALL_OF_DESK
 
     run()
 
@@ -109,7 +110,7 @@ async def test_a_finished_session_is_not_looked_at_because_of_its_agent() -> Non
 
     desk.intake.agent(agent(), deleted=False)
 
-    assert await desk.enqueued() == [Item("agent", DESK), Item("pool", DESK)]
+    assert await desk.enqueued() == ALL_OF_DESK
 
 
 @in_hours
@@ -122,7 +123,7 @@ async def test_a_deleted_agent_is_forgotten_and_its_sessions_are_told() -> None:
     desk.intake.agent(agent(version=9), deleted=True)
 
     assert DESK not in desk.world.agents
-    assert await desk.enqueued() == [Item("agent", DESK), Item("pool", DESK), Item("session", CALL)]
+    assert await desk.enqueued() == [*ALL_OF_DESK, Item("session", CALL)]
 
 
 @in_hours
@@ -311,8 +312,7 @@ async def test_a_list_takes_over_everything_that_is_there() -> None:
     assert list(desk.world.records) == [CALL]
     assert list(desk.world.pods) == [POD]
     assert set(await desk.enqueued()) == {
-        Item("agent", DESK),
-        Item("pool", DESK),
+        *ALL_OF_DESK,
         Item("session", CALL),
     }
 
@@ -478,8 +478,7 @@ async def test_who_begins_to_lead_looks_at_everything_and_asks_nobody_what_there
     desk.intake.take_over()
 
     assert set(await desk.enqueued()) == {
-        Item("agent", DESK),
-        Item("pool", DESK),
+        *ALL_OF_DESK,
         Item("session", CALL),
         Item("session", ("voice", "gone")),
         BUDGET,

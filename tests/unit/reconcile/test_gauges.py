@@ -7,6 +7,7 @@ import pytest
 from tests.support.hours import in_hours
 from tests.support.operator_stage import Stage
 from tests.unit.reconcile.test_claims import be_ready, call_in, warm_desk
+from voicepod.kube.client import DEPLOYMENTS
 from voicepod.kube.events import Events, Note, Regarding
 from voicepod.livekit.errors import Unreachable
 from voicepod.reconcile.gauges import Gauges
@@ -124,3 +125,18 @@ async def test_a_voiceagent_tells_how_many_places_it_has_if_they_are_bounded() -
         assert told(stage, "max_sessions") == {}
         stage.apply_agent(capacity={"maxSessions": 7})
         assert told(stage, "max_sessions") == {DESK: 7}
+
+
+@in_hours
+async def test_a_voiceagent_tells_how_much_room_is_held_if_it_wants_some() -> None:
+    async with Stage() as stage:
+        stage.apply_agent()
+        await asyncio.sleep(1)
+        assert told(stage, "headroom_pods") == {}
+
+        stage.apply_agent(capacity={"headroom": 2})
+        await asyncio.sleep(1)
+        (deployment,) = stage.kube.objects(DEPLOYMENTS)
+        stage.kube.put(DEPLOYMENTS, "voice", {**deployment, "status": {"readyReplicas": 1}})
+        await asyncio.sleep(11)
+        assert told(stage, "headroom_pods") == {DESK: 1}
