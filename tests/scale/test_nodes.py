@@ -1,4 +1,4 @@
-"""The manifests of docs/nodes, before a real scheduler."""
+"""The manifests of docs/nodes, and head-room, before a real scheduler."""
 
 import asyncio
 import time
@@ -13,14 +13,14 @@ from local.run import run
 from local.scale import rig
 from local.scale.kwok import CAPACITY
 from local.scale.site import NAMESPACE, PLANE
-from voicepod.api.names import LABEL_AGENT
-from voicepod.kube.client import PODS, Kube
+from voicepod.api.names import HEADROOM_PRIORITY, LABEL_AGENT, LABEL_HEADROOM
+from voicepod.kube.client import PODS, VOICE_AGENTS, Kube
 
 pytestmark = pytest.mark.scale
 
 AGENT: Final = "packed"
 AGENTS: Final = f"{LABEL_AGENT}={AGENT}"
-PLACEHOLDERS: Final = "app.kubernetes.io/name=voice-headroom"
+PLACEHOLDERS: Final = f"{LABEL_HEADROOM}={AGENT}"
 NODE: Final = int(CAPACITY["pods"])
 
 # In seconds: all this takes a fraction of it, on two cores that do nothing else.
@@ -42,28 +42,21 @@ def node(name: str) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": {"taints": taints}}
 
 
-def agent(pool: int) -> dict[str, Any]:
+def agent(pool: int, headroom: int) -> dict[str, Any]:
     """A VoiceAgent whose template has what the documentation says of nodes."""
     (patch,) = documents("template")
-    manifest = rig.voice_agent(pool)
+    manifest = rig.voice_agent(pool, {"headroom": headroom})
     manifest["metadata"]["name"] = AGENT
     manifest["spec"]["template"]["spec"] |= patch["spec"]["template"]["spec"]
     return manifest
-
-
-def headroom(pods: int) -> list[dict[str, Any]]:
-    priority, deployment = documents("headroom")
-    deployment["spec"]["replicas"] = pods
-    return [priority, deployment]
 
 
 @pytest.fixture(autouse=True)
 def nothing_left() -> Iterator[None]:
     """Leave nothing to the tests that follow."""
     yield
-    for kind, name in (("va", AGENT), ("deployment", "voice-headroom")):
-        options = "--namespace", NAMESPACE, "--ignore-not-found", "--cascade=foreground"
-        run([*PLANE.kubectl, "delete", kind, name, *options])
+    options = "--namespace", NAMESPACE, "--ignore-not-found", "--cascade=foreground"
+    run([*PLANE.kubectl, "delete", "va", AGENT, *options])
 
 
 async def placed(kube: Kube, label: str, ready: int, pending: int = 0) -> set[str]:
@@ -82,6 +75,18 @@ async def placed(kube: Kube, label: str, ready: int, pending: int = 0) -> set[st
         await asyncio.sleep(0.5)
 
 
+async def told(kube: Kube, words: str) -> None:
+    """Wait until the VoiceAgent says so of its placeholders, or nothing if there are no words."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        status = (await kube.get(VOICE_AGENTS, NAMESPACE, AGENT)).get("status", {})
+        message = status.get("headroom", {}).get("message", "")
+        if words in message and bool(words) == bool(message):
+            return
+        assert time.monotonic() < deadline, f"it says: {message!r}"
+        await asyncio.sleep(0.5)
+
+
 def _is_ready(pod: dict[str, Any]) -> bool:
     conditions = pod.get("status", {}).get("conditions", [])
     return any(one["type"] == "Ready" and one["status"] == "True" for one in conditions)
@@ -90,17 +95,32 @@ def _is_ready(pod: dict[str, Any]) -> bool:
 async def test_a_refill_takes_a_placeholders_place_and_agents_fill_node_after_node(
     callers: Kube,
 ) -> None:
-    rig.apply([node("agents-0"), agent(10)])
+    held = NODE - 10
+    rig.apply([node("agents-0"), agent(10, headroom=0)])
     await placed(callers, AGENTS, ready=10)
-    rig.apply(headroom(NODE - 10))
-    await placed(callers, PLACEHOLDERS, ready=NODE - 10)
+    rig.apply([agent(10, headroom=held)])
+    await placed(callers, PLACEHOLDERS, ready=held)
 
-    rig.apply([agent(15)])
+    rig.apply([agent(15, headroom=held)])
     assert await placed(callers, AGENTS, ready=15) == {"agents-0"}
     # These are what an autoscaler brings a node for.
-    await placed(callers, PLACEHOLDERS, ready=NODE - 15, pending=5)
+    await placed(callers, PLACEHOLDERS, ready=held - 5, pending=5)
 
     rig.apply([node("agents-1"), node("agents-2")])
-    await placed(callers, PLACEHOLDERS, ready=NODE - 10)
-    rig.apply([agent(40)])
+    await placed(callers, PLACEHOLDERS, ready=held)
+    rig.apply([agent(40, headroom=held)])
     assert len(await placed(callers, AGENTS, ready=40)) == 2, "the third node could go"
+
+    rig.apply([agent(40, headroom=0)])
+    await placed(callers, PLACEHOLDERS, ready=0)
+
+
+async def test_a_missing_priority_class_is_told_until_it_is_there(callers: Kube) -> None:
+    run([*PLANE.kubectl, "delete", "priorityclass", HEADROOM_PRIORITY])
+    rig.apply([agent(0, headroom=1)])
+    await told(callers, HEADROOM_PRIORITY)
+
+    run([*PLANE.kubectl, "apply", "-f", REPOSITORY / "crds" / "headroom.yaml"])
+    rig.apply([node("agents-0"), agent(0, headroom=2)])
+    await placed(callers, PLACEHOLDERS, ready=2)
+    await told(callers, "")
