@@ -10,7 +10,7 @@ from tests.simulation.people import Platform
 from tests.simulation.scene import Scene, unix
 from voicepod.api.conditions import Reason
 from voicepod.api.names import ANNOTATION_GENERATION, LABEL_SESSION
-from voicepod.kube.client import BUDGETS, PODS, VOICE_SESSIONS, Object
+from voicepod.kube.client import BUDGETS, DEPLOYMENTS, PODS, VOICE_SESSIONS, Object
 
 # In seconds, in calm weather: idleTimeout, a hint that got lost before, and the goodbye.
 _SILENCE = 30.0 + 30.0 + 10.0
@@ -172,6 +172,9 @@ def left_over(scene: Scene, platform: Platform) -> list[str]:
     wrong += [f"pod {one['metadata']['name']} of a session" for one in pods if session_of(one)]
     waiting = [one for one in pods if not session_of(one)]
     wrong += [f"pod {one['metadata']['name']} is not ready" for one in waiting if not ready(one)]
+    placeholders = [one["spec"]["replicas"] for one in scene.store.kept(DEPLOYMENTS)]
+    if placeholders != [platform.headroom] * bool(platform.headroom):
+        wrong.append(f"placeholders: {placeholders}, and {platform.headroom} are wanted")
     least = platform.spec["pool"]["min"]
     if not least <= len(waiting) <= platform.most:
         wrong.append(f"{len(waiting)} pods wait, and not {least} to {platform.most}")

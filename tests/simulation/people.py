@@ -94,6 +94,23 @@ class Platform:
             self.spec = {**self.spec, "template": _template(version)}
             self._apply()
 
+    @property
+    def headroom(self) -> int:
+        """How many placeholders there should be."""
+        return int(self.spec.get("capacity", {}).get("headroom", 0))
+
+    async def reserve(self) -> None:
+        """Want more head-room now and less or none then, in some of the runs."""
+        chance = self._scene.chance("headroom")
+        if not chance.happens(0.25):
+            return
+        while True:
+            capacity = {**self.spec.get("capacity", {}), "headroom": chance.count(0, 2)}
+            self.spec = {**self.spec, "capacity": capacity}
+            self._scene.trace.say("platform", "wants so many placeholders:", self.headroom)
+            self._apply()
+            await asyncio.sleep(chance.between(1, 20))
+
     def _apply(self) -> None:
         status: Object = {}
         for item in self._scene.store.kept(VOICE_AGENTS):

@@ -121,7 +121,10 @@ class _Run:
         for work in [one.run() for one in operators] + [one.run() for one in gateways]:
             scene.start(work)
         storm = [scene.start(one.call_now_and_then(rush)) for one in callers]
-        meddlers = (platform.meddle(), Outages(scene).happen(), nodes.drain_now_and_then())
+        meddlers = (
+            *(platform.meddle(), platform.reserve()),
+            *(Outages(scene).happen(), nodes.drain_now_and_then()),
+        )
         storm += [scene.start(one) for one in meddlers]
         await asyncio.sleep(chance.between(*_STORM))
         for task in storm:
