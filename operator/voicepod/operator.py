@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import os
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from functools import partial
@@ -25,7 +24,7 @@ from voicepod.kube.watch import watching
 from voicepod.livekit.rooms import Rooms, client_session
 from voicepod.observability import logs
 from voicepod.observability.requests import kube_requests, livekit_requests, pod_requests
-from voicepod.process import fill_again, fill_first, serving
+from voicepod.process import begin_anew, fill_again, insist, serving
 from voicepod.reconcile.actor import Actor
 from voicepod.reconcile.agents import AgentReconciler
 from voicepod.reconcile.claims import Claims
@@ -68,8 +67,10 @@ async def run() -> None:
         # Probes are answered from the start; the rest needs what the first list waits for.
         await stack.enter_async_context(serving(app, settings.port))
         fill = partial(intake.fill, kube, settings.namespaces)
-        await fill_first(fill)
-        signer = await load_signer(kube, settings.namespace, settings.signing_key_secret)
+        await insist(fill)
+        signer = await insist(
+            partial(load_signer, kube, settings.namespace, settings.signing_key_secret)
+        )
         sidecar = Sidecar(settings.sidecar_image, settings.url, signer.public_key)
         events = Events(kube, "voicepod-operator", _now)
         credentials, rooms = CredentialStore(kube), partial(Rooms, livekit_http)
@@ -121,7 +122,7 @@ async def run() -> None:
                     registry.register(metrics.registry)
                     registry.register(Gauges(world, queue, events))
                     # Its watches may be behind what the one before has written last.
-                    await fill_first(fill)
+                    await insist(fill)
                     intake.take_over()
                     await loop.run()
 
@@ -148,15 +149,8 @@ def _election(settings: OperatorSettings, kube: Kube) -> Election:
         (settings.namespace, settings.lease),
         Candidate(settings.pod_name, str(url)),
         _now,
-        on_loss=_end_at_once,
+        # Not by way of the event loop: another operator may lead in three seconds, and what is
+        # under way here would take longer to be told of it. Whatever it had begun the other one
+        # finds, and goes on with: that is so after any kill.
+        on_loss=begin_anew,
     )
-
-
-def _end_at_once() -> None:
-    """End the process; the kubelet starts another one, which stands by.
-
-    Not by way of the event loop: another operator may lead in three seconds, and what is under way
-    here would take longer to be told of it. Whatever it had begun the other one finds, and goes on
-    with: that is so after any kill.
-    """
-    os._exit(1)

@@ -2,9 +2,11 @@
 
 import asyncio
 import logging
+import os
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, TypeVar
 
 from aiohttp import web
 
@@ -23,6 +25,8 @@ _RETRY: Final = 2.0
 # everything does. Nothing urgent hangs on it.
 _RELIST: Final = 300.0
 
+T = TypeVar("T")
+
 Fill = Callable[[], Awaitable[None]]
 """Lists everything; raises an exception of ``kube.errors``."""
 
@@ -39,25 +43,30 @@ async def serving(app: web.Application, port: int) -> AsyncIterator[None]:
         await runner.cleanup()
 
 
-async def fill_first(fill: Fill) -> None:
-    """List everything, as often as it takes until it succeeds."""
+async def insist(ask: Callable[[], Awaitable[T]]) -> T:
+    """Ask the API server for what nothing can begin without, until it answers."""
     while True:
-        if await _filled(fill):
-            return
-        await asyncio.sleep(_RETRY)
+        try:
+            return await ask()
+        except KubeError as error:
+            logger.warning("cannot begin yet: %s", error)
+            await asyncio.sleep(_RETRY)
 
 
 async def fill_again(fill: Fill) -> None:
     """List everything now and then, until cancelled."""
     while True:
         await asyncio.sleep(_RELIST)
-        await _filled(fill)
+        try:
+            await fill()
+        except KubeError as error:
+            logger.warning("cannot list what there is: %s", error)
 
 
-async def _filled(fill: Fill) -> bool:
-    try:
-        await fill()
-    except KubeError as error:
-        logger.warning("cannot list what there is: %s", error)
-        return False
-    return True
+def begin_anew() -> None:
+    """Have the process begin from nothing, at once, whatever is under way in it.
+
+    It keeps its container: the kubelet would take an end for a crash, and hold the next start up,
+    for up to five minutes when it was not the first.
+    """
+    os.execv(sys.executable, sys.orig_argv)  # noqa: S606 - no other process is started

@@ -24,7 +24,7 @@ from tests.cluster.stage import Stage
 from tests.cluster.test_pool import filled
 from voicepod.api.names import AGENT_CONTAINER
 from voicepod.kube import client
-from voicepod.kube.client import PODS, VOICE_SESSIONS
+from voicepod.kube.client import PODS, VOICE_SESSIONS, Object
 from voicepod.livekit.credentials import Credentials
 
 OUT = REPOSITORY / "out/chaos"
@@ -155,8 +155,12 @@ async def _unfinished(stage: Stage) -> list[str]:
     pods = await stage.kube.list_all(PODS, stage.namespace, "voicepod.dev/agent")
     claimed = [pod for pod in pods if "voicepod.dev/session" in pod["metadata"]["labels"]]
     idle = [pod for pod in pods if pod not in claimed]
-    open_ = [one for one in sessions if one["status"].get("phase") not in ("Ended", "Failed")]
+    open_ = [one for one in sessions if not _is_over(one)]
     return [one["metadata"]["name"] for one in [*open_, *claimed, *idle[_POOL["max"] :]]]
+
+
+def _is_over(session: Object) -> bool:
+    return session.get("status", {}).get("phase") in ("Ended", "Failed")
 
 
 @asynccontextmanager

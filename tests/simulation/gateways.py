@@ -27,7 +27,7 @@ from voicepod.gateway.sessions import Sessions
 from voicepod.gateway.sweep import Sweep
 from voicepod.gateway.webhooks import Webhooks, webhook_door
 from voicepod.kube.client import VOICE_AGENTS, VOICE_SESSIONS
-from voicepod.process import fill_again, fill_first
+from voicepod.process import fill_again, insist
 
 KEY: Final = "key"
 SECRET: Final = "a-secret-of-at-least-32-characters"
@@ -73,7 +73,7 @@ class Gateway:
         self._webhooks = Webhooks(webhook_door(directory), keyring, reception, metrics)
         sweep = Sweep(directory, keyring, rooms, reception, metrics)
         fill = partial(directory.fill, kube, [])
-        await fill_first(fill)
+        await insist(fill)
         Feed(process, scene, VOICE_AGENTS, directory.see_agent)
         Feed(process, scene, VOICE_SESSIONS, directory.see_session)
         async with asyncio.TaskGroup() as group:

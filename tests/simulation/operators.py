@@ -18,7 +18,7 @@ from voicepod.handlers.intake import Intake
 from voicepod.kube.client import NODES, PODS, VOICE_AGENTS, VOICE_SESSIONS, Kube
 from voicepod.kube.events import Events, Note, Regarding
 from voicepod.kube.lease import Candidate, Election
-from voicepod.process import fill_again, fill_first
+from voicepod.process import fill_again, insist
 
 # In seconds, until the next one runs.
 _RESTART: Final = (1.0, 15.0)
@@ -74,7 +74,7 @@ class Operator:
         election = Election(kube, (NAMESPACE, "operator"), candidate, clock, process.kill)
         self._intake, self._election = parts.intake, election
         fill = partial(parts.intake.fill, kube, [])
-        await fill_first(fill)
+        await insist(fill)
 
         async def lead() -> None:
             async with asyncio.TaskGroup() as group:
@@ -82,7 +82,7 @@ class Operator:
                 async with _term_of_one(election) if self._alone else election.term():
                     standing_by.cancel()
                     process.trace.say(process.name, "leads")
-                    await fill_first(fill)
+                    await insist(fill)
                     parts.intake.take_over()
                     await parts.loop.run()
 

@@ -174,11 +174,11 @@ async def test_an_operator_stands_by_with_all_it_needs_and_goes_on_when_it_leads
         assert "voicepod_leader 1.0" in await metrics(http)
 
 
-async def test_a_leader_whose_lease_another_one_has_ends_at_once(
+async def test_a_leader_whose_lease_another_one_has_begins_anew_at_once(
     kube: FakeKube, http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended = asyncio.Event()
-    monkeypatch.setattr(os, "_exit", lambda _: ended.set())
+    monkeypatch.setattr(os, "execv", lambda *_: ended.set())
     kube.put(VOICE_SESSIONS, "voice", SESSION)
     async with process(http):
         await reconciled(kube)

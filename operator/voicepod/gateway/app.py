@@ -30,7 +30,7 @@ from voicepod.livekit import rooms
 from voicepod.livekit.rooms import Rooms
 from voicepod.observability import logs
 from voicepod.observability.requests import kube_requests, livekit_requests
-from voicepod.process import fill_again, fill_first, serving
+from voicepod.process import fill_again, insist, serving
 from voicepod.settings import GatewaySettings
 
 logger = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ async def run(settings: GatewaySettings) -> None:
         app = create_app(directory, metrics.registry, webhooks, tokens)
         # Probes are answered from the start; the watches need what the first list waits for.
         async with serving(app, settings.port):
-            await fill_first(fill)
+            await insist(fill)
             async with (
                 watching(registry_for(directory), settings.namespaces) as stop,
                 asyncio.TaskGroup() as group,
