@@ -1,5 +1,6 @@
 """A process that begins anew is the same one to whoever started it."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -30,11 +31,14 @@ def test_a_process_that_begins_anew_keeps_its_pid_and_nothing_else(tmp_path: Pat
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(30)
         port = str(server.getsockname()[1])
-        with subprocess.Popen([sys.executable, str(program), str(pids), port]) as process:
+        command = [sys.executable, str(program), str(pids), port]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        with subprocess.Popen(command, env=environment) as process:
             for _ in range(2):
                 connection, _address = server.accept()
-                connection.settimeout(30)
-                assert connection.recv(1) == b"", "the connection was kept"
+                with connection:
+                    connection.settimeout(30)
+                    assert connection.recv(1) == b"", "the connection was kept"
             assert process.wait(30) == 0
 
     assert pids.read_text().splitlines() == [str(process.pid)] * 3
