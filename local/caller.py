@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from livekit import api, rtc
+from livekit.rtc.participant import PublishTrackError
 
 from local.audio import FRAME_SECONDS, RATE, Ear, Microphone, Utterance, save
 
@@ -94,7 +95,7 @@ class Caller:
         """What both sides said, as the agent wrote it down."""
 
     async def __aenter__(self) -> Self:
-        """Join the room and turn the microphone on; raises rtc.ConnectError if not let in."""
+        """Join the room and turn the microphone on; raises rtc.ConnectError if that is refused."""
         self.dialed = time.time()
         try:
             await self._connect()
@@ -102,6 +103,10 @@ class Caller:
             # At once: LiveKit tells the others of a participant without a track only 3 s later.
             options = rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE)
             await self._room.local_participant.publish_track(self._microphone.track, options)
+        except PublishTrackError as error:
+            # The server has died since.
+            await self._room.disconnect()
+            raise rtc.ConnectError(str(error)) from error
         except BaseException:
             await self._room.disconnect()
             raise
