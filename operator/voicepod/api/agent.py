@@ -279,7 +279,8 @@ class VoiceAgentStatus(Model):
     )
     refill_seconds: float | None = Field(
         default=None,
-        description="How long a pod takes until it waits: the 95th percentile of the last fifty.",
+        description="How long a pod that has its node takes until it waits: the 95th percentile of "
+        "the last fifty.",
     )
     draining: int = Field(
         default=0, description="Calls on cordoned nodes, which are not free before they are over."

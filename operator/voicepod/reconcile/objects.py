@@ -83,6 +83,8 @@ class Pod:
     """When a session claimed it; None for a pod that was started for its session."""
     ip: str
     node: str
+    placed: datetime | None
+    """When it was given its node, as precise as the scheduler is: a second."""
     ready: bool
     ready_since: datetime | None
     """As precise as the kubelet is: a second."""
@@ -146,8 +148,9 @@ def parse_pod(raw: Json) -> Pod:
         else None,
         ip=status.get("podIP", ""),
         node=raw["spec"].get("nodeName", ""),
+        placed=_since(conditions.get("PodScheduled")),
         ready=ready and not finished,
-        ready_since=_moment(conditions["Ready"]["lastTransitionTime"]) if ready else None,
+        ready_since=_since(conditions.get("Ready")),
         deleting="deletionTimestamp" in meta,
         finished=finished,
         problem=None if ready and not finished else _problem(status, conditions),
@@ -156,6 +159,13 @@ def parse_pod(raw: Json) -> Pod:
 
 def _moment(text: str) -> datetime:
     return datetime.fromisoformat(text)
+
+
+def _since(condition: Json | None) -> datetime | None:
+    """Return since when a condition is true, if it is."""
+    if condition is None or condition["status"] != "True":
+        return None
+    return _moment(condition["lastTransitionTime"])
 
 
 def _agent_status(status: Json) -> Json:

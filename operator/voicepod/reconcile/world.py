@@ -152,7 +152,8 @@ class World:
 
     def _refilled(self, pod: Pod, ready: datetime) -> None:
         if demand := self.demands.get(pod.agent):
-            demand.refilled((ready - pod.created).total_seconds())
+            # Not since it was made: more pods would not bring a node sooner, and need one as well.
+            demand.refilled((ready - (pod.placed or pod.created)).total_seconds())
 
     def _list(self, pod: Pod) -> None:
         index, key = self._index(pod)

@@ -75,6 +75,7 @@ def pod(**changes: Any) -> Pod:
         "claimed": None,
         "ip": "10.0.0.1",
         "node": "node-1",
+        "placed": None,
         "ready": False,
         "ready_since": None,
         "deleting": False,

@@ -64,8 +64,13 @@ def test_a_ready_pod_has_no_problem_and_says_where_it_is() -> None:
     assert (pod.ready, pod.finished, pod.problem) == (True, False, None)
     assert (pod.key, pod.session, pod.generation) == (("voice", "call-1"), ("voice", "call"), 2)
     assert (pod.agent, pod.template_hash, pod.claimed) == (("voice", "desk"), "", None)
-    assert (pod.ip, pod.node, pod.created) == ("10.0.0.1", "node-1", at(0))
+    assert (pod.ip, pod.node, pod.created, pod.placed) == ("10.0.0.1", "node-1", at(0), at(1))
     assert pod.version == 4711
+
+
+def test_a_pod_that_no_node_takes_has_no_place() -> None:
+    assert parse_pod(pods.UNSCHEDULABLE).placed is None
+    assert parse_pod(pods.NEW).placed is None
 
 
 @pytest.mark.parametrize("raw", [pods.CRASHED, pods.KILLED, pods.EVICTED, pods.COMPLETED])

@@ -268,6 +268,15 @@ def test_a_session_holds_its_room_though_its_agent_was_deleted(world: World) -> 
     assert holder(world, "late") == "early"
 
 
+def test_the_time_to_refill_begins_with_a_pods_place_on_a_node(world: World) -> None:
+    warm = {"session": None, "ready": True, "ready_since": at(63)}
+    world.put_pod(pod(placed=at(60), **warm))
+    assert world.demands[DESK].refill_seconds == 3, "it waited for a node before"
+
+    world.put_pod(pod(key=("voice", "call-2"), **warm))
+    assert world.demands[DESK].refill_seconds == 63, "nobody says when it got its place"
+
+
 def test_a_pod_that_is_claimed_is_its_sessions_and_idle_no_more(world: World) -> None:
     world.put_pod(pod(session=None))
     assert (world.idle_pods(DESK), world.pods_named_for(KEY)) == ([pod(session=None)], [])
