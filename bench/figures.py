@@ -25,6 +25,7 @@ _GO_MODULES = {
     "livekit": "github.com/livekit/livekit-server",
     "etcd": "go.etcd.io/etcd/server/v3",
     "kwok": "sigs.k8s.io/kwok",
+    "karpenter": "sigs.k8s.io/karpenter",
 }
 _PACKAGES = ("livekit-agents", "livekit", "aiohttp", "kopf")
 

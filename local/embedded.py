@@ -33,7 +33,7 @@ from local.progress import step
 from local.run import exclusive
 
 # KWOK plays kubelets, and this cluster has a real one.
-TOOLS = frozenset(tool.name for tool in tools.TOOLS) - {"kwok"}
+TOOLS = frozenset(tool.name for tool in tools.TOOLS) - {"kwok", "karpenter"}
 SANDBOX = Image(node.SANDBOX_IMAGE, Path(__file__).with_name("sandbox.Dockerfile"), Path("/bin"))
 
 

@@ -6,6 +6,7 @@ meets an old binary.
 """
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -53,6 +54,7 @@ TOOLS = (
     Tool("livekit-server", "livekit", "github.com/livekit/livekit-server/cmd/server", 162),
     Tool("helm", "helm", "helm.sh/helm/v3/cmd/helm", 200),
     Tool("kwok", "kwok", "sigs.k8s.io/kwok/cmd/kwok", 180),
+    Tool("karpenter", "karpenter", "sigs.k8s.io/karpenter/kwok", 150),
 )
 
 
@@ -80,6 +82,15 @@ def ensure_tools(bin_directory: Path, names: frozenset[str]) -> None:
             if not link.is_symlink() or link.readlink() != _place(tool):
                 link.unlink(missing_ok=True)
                 link.symlink_to(_place(tool))
+
+
+def sources(module: str, path: str) -> Path:
+    """Return where the sources of a Go module are that `module` of tools/ pins; fetch them first.
+
+    Raises LocalError when they cannot be had.
+    """
+    told = run(["go", "-C", REPOSITORY / "tools" / module, "mod", "download", "-json", path])
+    return Path(json.loads(told)["Dir"])
 
 
 def _directory(tool: Tool) -> Path:

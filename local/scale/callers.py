@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from local.scale.site import AGENT, NAMESPACE
@@ -26,14 +27,20 @@ class Caller:
     error: str = ""
 
 
-async def call(kube: Kube, prefix: str, moments: list[float], talk: float) -> list[Caller]:
-    """Create a session at each moment, for calls of `talk` seconds; return when all are made."""
+async def call(
+    kube: Kube, prefix: str, moments: Sequence[float], talk: float | Sequence[float]
+) -> list[Caller]:
+    """Create a session at each moment, for calls of `talk` seconds; return when all are made.
+
+    Calls of different lengths have one each.
+    """
     start = time.monotonic()
     callers = [Caller(f"{prefix}-{n:04}", start + moment) for n, moment in enumerate(moments)]
+    talks = talk if isinstance(talk, Sequence) else [talk] * len(callers)
     async with asyncio.TaskGroup() as group:
-        for caller in callers:
+        for caller, seconds in zip(callers, talks, strict=True):
             await asyncio.sleep(caller.due - time.monotonic())
-            group.create_task(_create(kube, caller, talk))
+            group.create_task(_create(kube, caller, seconds))
     return callers
 
 

@@ -8,12 +8,16 @@ from local.scale.site import ADDRESS, KWOK, PLANE
 
 NODES = 10
 
-# The kubelet's default, and more than such pods need of it.
+# The kubelet's default, and more than such pods need of it; but for nodes that say it themselves.
 CAPACITY = {"cpu": "32", "memory": "256Gi", "pods": "110"}
 
 REFILL_SECONDS = (2.0, 3.0)
 """From a pod's place on a node to its readiness, uniformly between these: what the default agent's
 pod takes on a node that has its image (some 2.2 s from the call to the agent in the room)."""
+
+# What a sidecar takes to exit. Without it KWOK deletes each pod twice: the second time for the news
+# of the first.
+EXIT_SECONDS = 1.0
 
 _READY = '.status.conditions.[] | select( .type == "Ready" ) | .status'
 
@@ -32,8 +36,12 @@ conditions:
 addresses:
 - address: %(address)s
   type: InternalIP
-allocatable: %(capacity)s
-capacity: %(capacity)s
+{{ with .status }}
+allocatable:
+{{ with .allocatable }}{{ YAML . 1 }}{{ else }}  %(capacity)s{{ end }}
+capacity:
+{{ with .capacity }}{{ YAML . 1 }}{{ else }}  %(capacity)s{{ end }}
+{{ end }}
 phase: Running
 """
 
@@ -76,10 +84,14 @@ startTime: {{ $now | Quote }}
 """
 
 
-def configuration() -> str:
-    """Return the file that KWOK reads: its own settings, and what happens to nodes and pods."""
+def configuration(pace: float) -> str:
+    """Return the file that KWOK reads: its own settings, and what happens to nodes and pods.
+
+    Pods start and exit `pace` times as fast as they do.
+    """
     values = {"address": ADDRESS, "capacity": json.dumps(CAPACITY)}
-    least, most = (int(1000 * seconds) for seconds in REFILL_SECONDS)
+    times = (*REFILL_SECONDS, EXIT_SECONDS)
+    least, most, leaving = (int(1000 * seconds / pace) for seconds in times)
     documents: list[Mapping[str, Any]] = [
         {
             "apiVersion": "config.kwok.x-k8s.io/v1alpha1",
@@ -115,9 +127,7 @@ def configuration() -> str:
             "Pod",
             [{"key": ".metadata.deletionTimestamp", "operator": "Exists"}],
             {"delete": True},
-            # What a sidecar takes to exit. Without it KWOK deletes each pod twice: the second time
-            # for the news of the first.
-            {"durationMilliseconds": 1000},
+            {"durationMilliseconds": leaving},
         ),
     ]
     return "\n---\n".join(json.dumps(document) for document in documents)  # JSON is YAML
@@ -151,10 +161,10 @@ def nodes() -> list[dict[str, Any]]:
     ]
 
 
-def start() -> None:
+def start(pace: float) -> None:
     """Start KWOK for the nodes that there are and will be."""
     config = PLANE.state / "kwok.yaml"
-    config.write_text(configuration())
+    config.write_text(configuration(pace))
     PLANE.daemons.start(
         KWOK,
         f"--config={config}",

@@ -15,7 +15,8 @@ from local.chart import AGENT_IMAGE, CREDENTIALS
 from local.layout import REPOSITORY
 from local.progress import step
 from local.run import exclusive, run
-from local.scale import kwok
+from local.scale import karpenter, kwok
+from local.scale.karpenter import Autoscaled
 from local.scale.site import (
     ACCOUNTS,
     ADDRESS,
@@ -23,6 +24,7 @@ from local.scale.site import (
     AUDIT_POLICY,
     GATEWAY_URL,
     HOME,
+    KARPENTER,
     KWOK,
     LIVEKIT_PORTS,
     LIVEKIT_URL,
@@ -64,16 +66,17 @@ _POLICY = {
 
 
 @contextmanager
-def running() -> Iterator[None]:
+def running(autoscaled: Autoscaled | None = None) -> Iterator[None]:
     """Have everything up, from nothing, while the body runs. Raises LocalError when it cannot be.
 
-    Only one can be up on a machine: another one waits.
+    The nodes are fixed, unless Karpenter is to make them. Only one can be up on a machine: another
+    one waits.
     """
     HOME.mkdir(parents=True, exist_ok=True)
     with exclusive(HOME):
         down()  # what one left that was killed
         try:
-            _up()
+            _up(autoscaled)
             yield
         finally:
             down()
@@ -90,23 +93,30 @@ def down() -> None:
         shutil.rmtree(PLANE.state)
 
 
-def _up() -> None:
+def _up(autoscaled: Autoscaled | None) -> None:
     PLANE.state.mkdir(mode=0o700)
-    tools.ensure_tools(PLANE.bin, TOOLS)
+    tools.ensure_tools(PLANE.bin, TOOLS | ({KARPENTER} if autoscaled else set()))
     AUDIT_POLICY.write_text(json.dumps(_POLICY))
     PLANE.credentials()
-    for name in (KWOK, SIDECARS):
+    for name in (KWOK, KARPENTER, SIDECARS):
         PLANE.admit(name, name, "system:masters")
     PLANE.start()
-    kwok.start()
+    kwok.start(autoscaled.pace if autoscaled else 1.0)
     webhook = f"{GATEWAY_URL}/livekit/webhook"
     keys = livekit.start(PLANE.daemons, "lo", ADDRESS, webhook, LIVEKIT_PORTS)
     run([*PLANE.kubectl, "apply", "-f", REPOSITORY / "crds"])
     run([*PLANE.kubectl, "wait", "crd", "--all", "--for=condition=Established", "--timeout=60s"])
-    apply([*_namespaces(keys), *_accounts(), *kwok.nodes()])
+    apply([*_namespaces(keys), *_accounts()])
     for account in ACCOUNTS:
         PLANE.admit_account(account, SYSTEM)
-    run([*PLANE.kubectl, "wait", "node", "--all", "--for=condition=Ready", "--timeout=60s"])
+    if autoscaled:
+        karpenter.start(autoscaled)
+        ready = karpenter.READY_URL
+        what = "starting Karpenter"
+        PLANE.daemons.wait(what, lambda: _answers(ready), [KARPENTER], READY_SECONDS)
+    else:
+        apply(kwok.nodes())
+        run([*PLANE.kubectl, "wait", "node", "--all", "--for=condition=Ready", "--timeout=60s"])
     _start_processes()
 
 

@@ -53,7 +53,12 @@ class PodLife:
     name: str
     created: float
     """When it was first seen, by the monotonic clock, as are all of these."""
+    node: str = ""
+    roomless: bool = False
+    """It was seen while no node had room for it."""
     ready: float | None = None
+    ending: float | None = None
+    """When its deletion was asked for."""
     gone: float | None = None
     owned: float | None = None
     """When it was first seen to belong to a session."""

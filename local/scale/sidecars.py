@@ -96,9 +96,13 @@ class Sidecars:
         if sidecar is None:
             sidecar = self._sidecars[metadata["uid"]] = self._made(raw, now)
         life = sidecar.life
-        conditions = raw["status"].get("conditions", [])
-        if any(one["type"] == "Ready" and one["status"] == "True" for one in conditions):
+        conditions = {one["type"]: one for one in raw["status"].get("conditions", [])}
+        if conditions.get("Ready", {}).get("status") == "True":
             sidecar.register()
+        life.node = raw["spec"].get("nodeName", "")
+        life.roomless |= conditions.get("PodScheduled", {}).get("reason") == "Unschedulable"
+        if "deletionTimestamp" in metadata:
+            life.ending = life.ending or now
         owner = metadata["labels"].get(LABEL_SESSION)
         if owner and owner not in life.owners:
             life.owned = life.owned or now

@@ -25,6 +25,7 @@ LIVEKIT_URL = f"ws://{ADDRESS}:{LIVEKIT_PORTS.http}"
 OPERATOR_URL = f"http://{ADDRESS}:18080"
 GATEWAY_URL = f"http://{ADDRESS}:18081"
 SIDECARS_URL = f"http://{ADDRESS}:{OPERATOR_PORT}"
+KARPENTER_PORTS = {"metrics": 18082, "health-probe": 18083}
 
 # As in any cluster: what they cost the API server is another thing than what an administrator with
 # a certificate does, and they wait in its queues.
@@ -32,6 +33,7 @@ ACCOUNTS = ("operator", "gateway", "callers")
 """Service accounts of the operator's namespace."""
 
 KWOK = "kwok"
+KARPENTER = "karpenter"
 SIDECARS = "sidecars"
 """The stand-in; like the kubelets that it stands for, it has a certificate."""
 

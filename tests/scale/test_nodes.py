@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 import pytest
-import yaml
 
 from local.layout import REPOSITORY
 from local.run import run
-from local.scale import rig
+from local.scale import nodes, rig
 from local.scale.kwok import CAPACITY
 from local.scale.site import NAMESPACE, PLANE
 from voicepod.api.names import HEADROOM_PRIORITY, LABEL_AGENT, LABEL_HEADROOM
@@ -27,27 +26,10 @@ NODE: Final = int(CAPACITY["pods"])
 PATIENCE: Final = 300.0
 
 
-def documents(name: str) -> list[Any]:
-    return list(yaml.safe_load_all((REPOSITORY / "docs/nodes" / f"{name}.yaml").read_text()))
-
-
-def node(name: str) -> dict[str, Any]:
-    """A node as the NodePool has Karpenter make it."""
-    (pool,) = documents("karpenter")
-    template = pool["spec"]["template"]
-    # Its name as a label is what a kubelet sets.
-    labels = template["metadata"]["labels"] | {"kubernetes.io/hostname": name}
-    metadata = {"name": name, "labels": labels}
-    taints = template["spec"]["taints"]
-    return {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": {"taints": taints}}
-
-
 def agent(pool: int, headroom: int) -> dict[str, Any]:
     """A VoiceAgent whose template has what the documentation says of nodes."""
-    (patch,) = documents("template")
-    manifest = rig.voice_agent(pool, {"headroom": headroom})
+    manifest = nodes.packed(pool, headroom)
     manifest["metadata"]["name"] = AGENT
-    manifest["spec"]["template"]["spec"] |= patch["spec"]["template"]["spec"]
     return manifest
 
 
@@ -68,10 +50,10 @@ async def placed(kube: Kube, label: str, ready: int, pending: int = 0) -> set[st
             for pod in await kube.list_all(PODS, NAMESPACE, label)
             if "deletionTimestamp" not in pod["metadata"]
         ]
-        nodes = [pod["spec"]["nodeName"] for pod in pods if _is_ready(pod)]
-        if (len(nodes), len(pods) - len(nodes)) == (ready, pending):
-            return set(nodes)
-        assert time.monotonic() < deadline, f"{len(nodes)} of {len(pods)} pods are ready: {label}"
+        places = [pod["spec"]["nodeName"] for pod in pods if _is_ready(pod)]
+        if (len(places), len(pods) - len(places)) == (ready, pending):
+            return set(places)
+        assert time.monotonic() < deadline, f"{len(places)} of {len(pods)} pods are ready: {label}"
         await asyncio.sleep(0.5)
 
 
@@ -96,7 +78,7 @@ async def test_a_refill_takes_a_placeholders_place_and_agents_fill_node_after_no
     callers: Kube,
 ) -> None:
     held = NODE - 10
-    rig.apply([node("agents-0"), agent(10, headroom=0)])
+    rig.apply([nodes.node("agents-0"), agent(10, headroom=0)])
     await placed(callers, AGENTS, ready=10)
     rig.apply([agent(10, headroom=held)])
     await placed(callers, PLACEHOLDERS, ready=held)
@@ -106,7 +88,7 @@ async def test_a_refill_takes_a_placeholders_place_and_agents_fill_node_after_no
     # These are what an autoscaler brings a node for.
     await placed(callers, PLACEHOLDERS, ready=held - 5, pending=5)
 
-    rig.apply([node("agents-1"), node("agents-2")])
+    rig.apply([nodes.node("agents-1"), nodes.node("agents-2")])
     await placed(callers, PLACEHOLDERS, ready=held)
     rig.apply([agent(40, headroom=held)])
     assert len(await placed(callers, AGENTS, ready=40)) == 2, "the third node could go"
@@ -121,6 +103,6 @@ async def test_a_missing_priority_class_is_told_until_it_is_there(callers: Kube)
     await told(callers, HEADROOM_PRIORITY)
 
     run([*PLANE.kubectl, "apply", "-f", REPOSITORY / "crds" / "headroom.yaml"])
-    rig.apply([node("agents-0"), agent(0, headroom=2)])
+    rig.apply([nodes.node("agents-0"), agent(0, headroom=2)])
     await placed(callers, PLACEHOLDERS, ready=2)
     await told(callers, "")
