@@ -51,6 +51,10 @@ bench-join: $(VENV)/.installed ## Time to the agent's audio, by every way to it 
 bench-claim: $(VENV)/.installed ## Time to a session's pod under load, and what a session costs (QUICK=1: a look)
 	@$(BIN)/python -m bench.claim
 
+.PHONY: bench-nodes
+bench-nodes: $(VENV)/.installed ## A day of calls on Karpenter's nodes, and what they cost (QUICK=1: a look)
+	@$(BIN)/python -m bench.nodes
+
 .PHONY: bench-takeover
 bench-takeover: $(VENV)/.installed ## Time without an agent when one is killed, deleted, hangs (N=20 each)
 	@$(BIN)/python -m bench.takeover

@@ -1,0 +1,81 @@
+"""The day: when calls come, and how long they last.
+
+It is compressed so that it fits into a quarter of an hour on two cores. Calls, the start and exit
+of pods, the start of nodes, and `consolidateAfter` are `PACE` times as short as in life, the day is
+80 times as short: for a call's length, calls rise and fall ten times as steeply as they do in life.
+What is the operator's and Karpenter's own is not compressed: the pool's sizing looks at the same 15
+and 300 s; Karpenter waits 1 to 10 s for more pods to come, looks for nodes to remove every 10 s,
+and takes another look at each after 15 s.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+
+from bench.claim.arrivals import arrivals
+
+PACE = 8.0
+
+CALL_SECONDS = 60.0
+"""The mean; eight minutes in life. Lengths are exponential: a call may end at any moment."""
+
+# Any number: with the same one the same day comes again.
+_SEED = 20261
+
+
+@dataclass(frozen=True, slots=True)
+class Phase:
+    """A part of the day, in which calls come ever more or less often."""
+
+    name: str
+    seconds: float
+    first: float
+    """Calls a second at its beginning."""
+    last: float
+    """Calls a second at its end."""
+
+
+FULL = (
+    Phase("quiet", 60, 0.5, 0.5),
+    Phase("ramp", 280, 0.5, 6),
+    Phase("peak", 380, 6, 6),
+    Phase("fall", 230, 6, 0.5),
+    Phase("night", 70, 0.5, 0.5),
+)
+QUICK = (
+    Phase("quiet", 20, 0.5, 0.5),
+    Phase("ramp", 60, 0.5, 3),
+    Phase("peak", 60, 3, 3),
+    Phase("fall", 60, 3, 0.5),
+    Phase("night", 30, 0.5, 0.5),
+)
+
+
+def bounds(day: Sequence[Phase]) -> list[tuple[float, float]]:
+    """Return when each phase begins and ends, in seconds from the day's beginning."""
+    return list(pairwise(accumulate((phase.seconds for phase in day), initial=0.0)))
+
+
+def calls(day: Sequence[Phase]) -> list[tuple[float, float]]:
+    """Return when each call comes, by a Poisson process with the day's rate, and its length.
+
+    Those that would go on after the day end with it.
+    """
+    chance = random.Random(_SEED)
+    spans = bounds(day)
+    most = max(max(phase.first, phase.last) for phase in day)
+    return [
+        (moment, min(chance.expovariate(1 / CALL_SECONDS), spans[-1][1] - moment))
+        for moment in arrivals(most, spans[-1][1])
+        if chance.random() * most < _rate(day, spans, moment)
+    ]
+
+
+def _rate(day: Sequence[Phase], spans: Sequence[tuple[float, float]], moment: float) -> float:
+    phase, begin = next(
+        (phase, begin)
+        for phase, (begin, end) in zip(day, spans, strict=True)
+        if begin <= moment < end
+    )
+    return phase.first + (phase.last - phase.first) * (moment - begin) / phase.seconds
