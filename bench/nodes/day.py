@@ -1,11 +1,10 @@
 """The day: when calls come, and how long they last.
 
 It is compressed so that it fits into a quarter of an hour on two cores. Calls, the start and exit
-of pods, the start of nodes, and `consolidateAfter` are `PACE` times as short as in life, the day is
-80 times as short: for a call's length, calls rise and fall ten times as steeply as they do in life.
-What is the operator's and Karpenter's own is not compressed: the pool's sizing looks at the same 15
-and 300 s; Karpenter waits 1 to 10 s for more pods to come, looks for nodes to remove every 10 s,
-and takes another look at each after 15 s.
+of pods, the start of nodes, and all that Karpenter has a setting for are `PACE` times as short as
+in life, the day is 85 times as short: for a call's length, calls rise and fall ten times as steeply
+as they do in life. What has no setting is as long as ever: the pool's sizing looks at the last 15
+and 300 s, Karpenter looks for nodes to remove every 10 s, and looks at each again 15 s later.
 """
 
 import random
