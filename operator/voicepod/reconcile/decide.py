@@ -419,13 +419,16 @@ def _end(draft: Draft, reason: Reason, message: str) -> None:
         and not _job_over(call)
     )
     if (has_job or closing) and not draft.after(times.ending, "shutdown_grace"):
+        if reason is Reason.ROOM_CLOSED:
+            # Nobody can come back to it and nobody is left in it: the agent was put out as well,
+            # and its sidecar as a rule tells within a moment that its job is over.
+            _wait_a_moment(draft, times.ending)
+        if draft.passing:
+            return
         if has_job and (call is None or call.state is not PodState.ENDING):
             draft.actions.append(EndJob(reason))
         elif has_job:
             _keep_asking(draft)
-        if reason is Reason.ROOM_CLOSED:
-            # Nobody can come back to it and nobody is left in it: the goodbye takes no time.
-            _wait_a_moment(draft, times.ending)
         return
     unreplaced = bool(status.lost) and not draft.in_room
     if (has_job or unreplaced) and status.identity and draft.may_be_open():

@@ -62,7 +62,7 @@ def test_a_session_that_never_had_a_pod_goes_in_its_time_as_well() -> None:
 def test_the_agent_may_say_goodbye_and_is_told_why(scene: Observed, reason: Reason) -> None:
     decision = decide(scene)
 
-    assert decision.actions == (EndJob(reason),)
+    assert decision.actions == (() if reason is Reason.ROOM_CLOSED else (EndJob(reason),))
     status = decision.status
     assert (status.phase, status.reason, status.end_reason) == (Phase.ENDING, reason, reason)
     assert status.times.ending == scene.now
@@ -111,14 +111,16 @@ def test_an_agent_that_may_have_missed_its_end_is_told_again() -> None:
     assert EndJob(Reason.REQUESTED) in decide(ending(call=None, call_seen=None)).actions
 
 
-def test_the_end_of_a_closed_room_is_told_when_its_agent_is_done_or_takes_its_time() -> None:
+def test_an_agent_whose_room_was_closed_is_told_only_when_it_does_not_leave_by_itself() -> None:
     closed = decide(in_call(now=20, room=CLOSED, room_seen=at(20)))
-    assert closed.passing
-    assert closed.wake == at(21)
+    assert (closed.actions, closed.passing, closed.wake) == ((), True, at(21))
+    told = decide(in_call(now=20, status=closed.status, room=CLOSED, call_stale=True))
+    assert (told.actions, told.passing) == ((LookAtPod(),), True)
 
-    slow = running(state=PodState.ENDING)
-    later = in_call(now=21, status=closed.status, room=CLOSED, call=slow, call_seen=at(20))
-    assert not decide(later).passing
+    later = in_call(now=21, status=closed.status, room=CLOSED, call_seen=at(20))
+    assert decide(later).actions == (EndJob(Reason.ROOM_CLOSED),)
+    slow = decide(replace(later, call=running(state=PodState.ENDING)))
+    assert (slow.actions, slow.passing) == ((), False)
     assert not decide(in_call(now=20, session=session(end=True))).passing
 
 
