@@ -117,3 +117,8 @@ def test_a_claim_names_the_pod_that_it_saw() -> None:
     metadata = claim_patch("pod-uid", 7, OWNER, 1, NOON)["metadata"]
 
     assert (metadata["uid"], metadata["resourceVersion"]) == ("pod-uid", "7")
+
+
+def test_of_a_claimed_pod_no_account_is_kept_of_who_set_which_field() -> None:
+    # An empty list would leave it as it is.
+    assert claim_patch("pod-uid", 7, OWNER, 1, NOON)["metadata"]["managedFields"] == [{}]
