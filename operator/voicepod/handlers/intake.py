@@ -30,9 +30,9 @@ T = TypeVar("T")
 # share the node's processors with the start of the next pod, which takes seconds of them.
 _CALL_FIRST: Final = 0.5
 
-# Counts in a VoiceAgent's status are for people: one write a second is enough, however many calls
-# come and go.
-_COUNT_DELAY: Final = 1.0
+# In seconds. Counts in a VoiceAgent's status are for people: they are as good some seconds later,
+# and each is a write that operator, gateways and controllers are told of.
+_COUNT_DELAY: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -252,11 +252,11 @@ async def test_pods_that_tolerate_a_cordoned_node_are_not_made_anew_for_ever() -
 async def test_it_is_told_which_calls_keep_a_node_from_being_free_and_until_when() -> None:
     async with Stage() as stage:
         await in_call(stage)
-        await asyncio.sleep(2)
+        await asyncio.sleep(4)
         assert (status_of_desk(stage).draining, status_of_desk(stage).drained_by) == (0, None)
 
         stage.cordon(NODE)
-        await asyncio.sleep(2)
+        await asyncio.sleep(4)
         joined = stage.status().times.joined
         assert joined
         status = status_of_desk(stage)
@@ -283,7 +283,7 @@ async def test_a_call_whose_agent_has_not_joined_may_take_its_start_deadline_as_
         call_in(stage)
         await asyncio.sleep(0.5)
         stage.cordon(NODE)
-        await asyncio.sleep(2)
+        await asyncio.sleep(4)
 
         claimed = stage.status().times.claimed
         assert claimed

@@ -48,14 +48,14 @@ def warnings(stage: Stage) -> list[str]:
 async def test_a_pool_is_filled_and_counted() -> None:
     async with Stage() as stage:
         stage.apply_agent(pool={"min": 3, "max": 4})
-        await asyncio.sleep(2)
+        await asyncio.sleep(4)
         assert len(stage.pod_names()) == 3
         (agent,) = stage.kube.objects(VOICE_AGENTS)
         status = VoiceAgentStatus.model_validate(agent["status"])
         assert (status.warm, status.warming) == (0, 3)
 
         await all_become(stage, pods.IS_READY["status"])
-        await asyncio.sleep(2)
+        await asyncio.sleep(4)
 
         (agent,) = stage.kube.objects(VOICE_AGENTS)
         status = VoiceAgentStatus.model_validate(agent["status"])
