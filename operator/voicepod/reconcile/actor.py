@@ -317,6 +317,8 @@ class Actor:
         session = record.session
         try:
             await self.kube.delete(VOICE_SESSIONS, *session.key, uid=session.uid)
+            # The watch says so a moment later; until then it must not be deleted again.
+            self.world.put_session(replace(session, deleting=True))
         except (NotFound, Conflict):
             self.world.drop_session(session.key)
 

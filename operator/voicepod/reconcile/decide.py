@@ -448,5 +448,6 @@ def _tidy(draft: Draft) -> None:
     observed, times = draft.observed, draft.status.times
     if observed.pod and not observed.pod.deleting:
         draft.actions.append(DeletePod(observed.pod))
-    if draft.after(times.ended or observed.session.created, "ttl_after_finished"):
+    kept_for = times.ended or observed.session.created
+    if not observed.session.deleting and draft.after(kept_for, "ttl_after_finished"):
         draft.actions.append(DeleteSession())

@@ -171,6 +171,8 @@ def test_a_finished_session_is_kept_for_its_time_and_then_deleted() -> None:
 
     assert (kept.actions, kept.wake) == ((), at(3600))
     assert over.actions == (DeleteSession(),)
+    going = fresh(now=3601, status=ended, session=session(end=True, deleting=True))
+    assert decide(going).actions == ()
 
 
 def test_a_session_that_is_not_to_be_kept_is_deleted_when_it_is_finished() -> None:
