@@ -76,7 +76,7 @@ async def test_a_caller_is_greeted_and_answered_and_the_ledger_tells_of_it(stage
     steps = ("received", "claimed", "assigned", "joined", "firstAudio", "ending", "ended")
     times = [after["times"][step] for step in steps]
     assert times == sorted(times)
-    for reason in ("PodStarted", "CallerAway", "CallerLeft"):
+    for reason in ("PodStarted", "CallerAway"):
         assert await stage.event(name, reason)
     await nothing_is_left(stage)
 

@@ -1,7 +1,8 @@
 """The Events of a session: what ``kubectl describe`` tells, from one status to the next. Pure.
 
-An Event is a write to the API server, which calls are made of. A call that goes as it should has
-one, at its end, that tells all of it; whatever somebody may want to look into has its own.
+An Event is a write to the API server, which calls are made of. A call that goes as it should, until
+its caller is gone, is told by its status, which is kept as long as an Event is; whatever somebody
+may want to look into has its own.
 """
 
 from typing import Final
@@ -9,6 +10,9 @@ from typing import Final
 from voicepod.api.conditions import ConditionType, Reason, condition
 from voicepod.api.session import Phase, VoiceSessionStatus
 from voicepod.kube.events import Note
+
+# How calls mostly end.
+_CALLER_IS_GONE: Final = frozenset({Reason.CALLER_LEFT, Reason.ROOM_CLOSED})
 
 # What every pod goes through on its way is nothing to warn of.
 USUAL: Final = frozenset({Reason.POD_STARTING, Reason.AGENT_NOT_REGISTERED})
@@ -60,7 +64,7 @@ def _turn(before: Phase, new: VoiceSessionStatus) -> list[Note]:
             return [Note("CallerAway", "the caller left; the agent waits for reconnectGrace")]
         case Phase.ACTIVE if before is Phase.RECONNECTING:
             return [Note("CallerBack", "the caller is back")]
-        case Phase.ENDED:
+        case Phase.ENDED if new.end_reason not in _CALLER_IS_GONE:
             return [Note(str(new.end_reason), _ledger(new))]
         case Phase.FAILED:
             return [Note(str(new.end_reason), _ledger(new), warning=True)]

@@ -88,7 +88,7 @@ async def test_a_call_from_its_session_to_its_end_takes_few_writes() -> None:
         assert ledger.talking == pytest.approx(30, abs=2)
         assert ledger.talking + ledger.waiting == pytest.approx(44, abs=2)
         assert stage.pod_names() == []
-        assert stage.story() == ["PodStarted", "CallerAway", "CallerLeft"]
+        assert stage.story() == ["PodStarted", "CallerAway"]
         await asyncio.sleep(3590)
         assert stage.kube.objects(VOICE_SESSIONS) != []
         await asyncio.sleep(60)

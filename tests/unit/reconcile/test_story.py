@@ -1,6 +1,6 @@
 import pytest
 
-from tests.unit.reconcile.scenes import alone, ending, fresh, in_call, pod, running, starting
+from tests.unit.reconcile.scenes import CLOSED, alone, ending, fresh, in_call, pod, running, starting
 from voicepod.api.conditions import Reason
 from voicepod.api.lifecycle import Lifecycle
 from voicepod.api.session import VoiceSessionStatus
@@ -44,6 +44,10 @@ def test_an_end_is_told_by_its_reason() -> None:
     over = ending(now=21, call=running(state=PodState.ENDED, end="told to"))
 
     assert told(ending(), over) == [("Requested", False)]
+
+
+def test_a_call_that_its_caller_ends_is_told_by_its_status_alone() -> None:
+    assert told(in_call(), in_call(room=CLOSED, call=running(state=PodState.ENDED))) == []
 
 
 def test_the_end_tells_the_whole_call() -> None:
