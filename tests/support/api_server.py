@@ -58,7 +58,7 @@ class ApiServer:
             kube.watch(resource, partial(self._change, resource.plural))
 
     def fail(self, message: str) -> None:
-        """Have all watches end with an error."""
+        """Have all watches that are open end with an error."""
         self._change("", "ERROR", {"kind": "Status", "code": 500, "message": message})
 
     def _change(self, plural: str, type_: str, item: Object) -> None:
@@ -125,11 +125,12 @@ class ApiServer:
     ) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
-        since, told = int(request.query["resourceVersion"]), 0
+        since, told, opened = int(request.query["resourceVersion"]), 0, len(self._history)
         while True:
-            for plural, type_, item in self._history[told:]:
+            for number, (plural, type_, item) in enumerate(self._history[told:], told):
+                failed = type_ == "ERROR" and number >= opened
                 concerns = plural == resource.plural and _concerns(item, namespace, since)
-                if type_ == "ERROR" or concerns:
+                if failed or concerns:
                     line = json.dumps({"type": type_, "object": item})
                     await response.write(line.encode() + b"\n")
             told = len(self._history)

@@ -92,7 +92,7 @@ def claim_patch(uid: str, version: int, owner: Owner, generation: int, now: date
             "uid": uid,
             "resourceVersion": str(version),
             # Who set which field matters to server-side apply, which nobody uses on these pods. It
-            # is two fifths of a pod; the API server keeps no account of it from here on.
+            # is nearly half of a pod; the API server keeps no account of it from here on.
             "managedFields": [{}],
             **metadata,
         }

@@ -4,12 +4,12 @@ from typing import Any
 
 import kopf
 
-from voicepod.api.names import AGENTS, GROUP, LABEL_AGENT, SESSIONS, VERSION
+from voicepod.api.names import AGENTS, GROUP, SESSIONS, VERSION
 from voicepod.handlers.intake import Intake
 
 
 def registry_for(intake: Intake) -> kopf.OperatorRegistry:
-    """Return the handlers of the operator's watches; of nodes only if they may be seen."""
+    """Return the handlers of kopf's watches; of nodes only if they may be seen."""
     registry = kopf.OperatorRegistry()
 
     @kopf.on.event(GROUP, VERSION, AGENTS, registry=registry)
@@ -19,10 +19,6 @@ def registry_for(intake: Intake) -> kopf.OperatorRegistry:
     @kopf.on.event(GROUP, VERSION, SESSIONS, registry=registry)
     async def session_changed(event: Any, **_: Any) -> None:
         intake.session(event["object"], deleted=event["type"] == "DELETED")
-
-    @kopf.on.event("", "v1", "pods", labels={LABEL_AGENT: kopf.PRESENT}, registry=registry)
-    async def pod_changed(event: Any, **_: Any) -> None:
-        intake.pod(event["object"], deleted=event["type"] == "DELETED")
 
     if intake.world.sees_nodes:
 

@@ -5,8 +5,8 @@ configuration, TLS, tokens that are rotated, connection pooling.
 """
 
 import json
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -18,13 +18,16 @@ from kubernetes.aio.config import load_incluster_config, load_kube_config
 from kubernetes.aio.config.config_exception import ConfigException
 
 from voicepod.api.names import AGENTS, GROUP, MANAGED_BY, SESSIONS, VERSION
-from voicepod.kube.errors import Unavailable, from_status
+from voicepod.kube.errors import KubeError, Unavailable, from_status
 
 Object = dict[str, Any]
 
 # A healthy API server answers in milliseconds; one that is being restarted, not at all. Half a
 # minute of waiting would hold up a caller for longer than trying again does.
-_TIMEOUT: Final = 10.0
+_TIMEOUT: Final = aiohttp.ClientTimeout(total=10)
+
+# The API server marks its place in each watch once a minute: one that is silent for longer is dead.
+_WATCH_TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=70)
 
 # How many requests may be on their way at once: enough for a burst of calls, and no more than one
 # API server's priority level is willing to queue for a single client.
@@ -89,6 +92,26 @@ class Kube:
         answer = _parsed(await self._request("GET", resource.path(namespace), query=query))
         items: list[Object] = answer["items"]
         return items
+
+    async def changes(
+        self, resource: Resource, namespace: str | None, label_selector: str, version: str
+    ) -> AsyncGenerator[tuple[str, Object], None]:
+        """Yield what changes after a resourceVersion, each with the type of the event.
+
+        After version "0" it is all that there is, and then what changes. Ends when the API server
+        ends it, as it does now and then.
+        """
+        query = [("watch", "true"), ("allowWatchBookmarks", "true")]
+        query += [("labelSelector", label_selector), ("resourceVersion", version)]
+        path = resource.path(namespace)
+        with _failures():
+            answer = await self._send("GET", path, query=query, limits=_WATCH_TIMEOUT)
+            if answer.status >= 400:
+                raise await _refusal(answer)
+            async with answer:
+                async for line in answer.content:
+                    event = json.loads(line)
+                    yield event["type"], event["object"]
 
     async def create(
         self, resource: Resource, namespace: str, body: Object, dry_run: bool = False
@@ -156,6 +179,21 @@ class Kube:
         query: list[tuple[str, str]] | None = None,
         content_type: str = "application/json",
     ) -> bytes:
+        with _failures():
+            answer = await self._send(method, path, body, query, content_type)
+            if answer.status >= 400:
+                raise await _refusal(answer)
+            return await answer.read()
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        body: Object | None = None,
+        query: list[tuple[str, str]] | None = None,
+        content_type: str = "application/json",
+        limits: aiohttp.ClientTimeout = _TIMEOUT,
+    ) -> aiohttp.ClientResponse:
         # Without the body, which is plain JSON already: the client would look for models in it.
         method, url, headers, _, form = await self._client.param_serialize(
             method,
@@ -164,16 +202,24 @@ class Kube:
             header_params={"Accept": "*/*", "Content-Type": content_type},
             auth_settings=["BearerToken"],
         )
-        try:
-            response = await self._client.call_api(
-                method, url, headers, body, form, _request_timeout=_TIMEOUT
-            )
-            data: bytes = await response.read()  # type: ignore[no-untyped-call]
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise Unavailable(f"the Kubernetes API is not reachable: {error!r}") from error
-        if response.status >= 400:
-            raise from_status(response.status, _message(data) or response.reason)
-        return data
+        answer = await self._client.call_api(
+            method, url, headers, body, form, _request_timeout=limits
+        )
+        raw: aiohttp.ClientResponse = answer.response
+        return raw
+
+
+@contextmanager
+def _failures() -> Iterator[None]:
+    """Raise Unavailable for whatever keeps an answer from coming, or from its end."""
+    try:
+        yield
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        raise Unavailable(f"the Kubernetes API is not reachable: {error!r}") from error
+
+
+async def _refusal(answer: aiohttp.ClientResponse) -> KubeError:
+    return from_status(answer.status, _message(await answer.read()) or str(answer.reason))
 
 
 def _parsed(data: bytes) -> Object:

@@ -20,7 +20,6 @@ from typing import Any, Final
 
 import kopf
 
-from voicepod.api.names import LABEL_AGENT
 from voicepod.kube.client import CORDONED
 
 # A healthy API server answers in milliseconds; kopf would wait five minutes for one that hangs.
@@ -75,8 +74,6 @@ def _settings() -> kopf.OperatorSettings:
     settings.networking.request_timeout = _REQUEST_TIMEOUT
     settings.posting.enabled = False
     settings.networking.error_backoffs = _BACKOFFS
-    # The selector of a handler is kopf's own: by it alone every pod of the cluster would be sent.
-    settings.watching.label_selectors["pods"] = LABEL_AGENT
     # All others would tell of themselves every few minutes, with each image that they hold.
     settings.watching.field_selectors["nodes"] = CORDONED
     settings.persistence.diffbase_storage = _NoDiffs()

@@ -27,7 +27,7 @@ def kube_requests(registry: CollectorRegistry) -> TraceConfig:
     return _timed(
         registry,
         "voicepod_kube_request_seconds",
-        "Requests to the Kubernetes API but for watches, by verb, resource and status.",
+        "Requests to the Kubernetes API but for kopf's, by verb, resource and status.",
         ("verb", "resource"),
         kube_labels,
     )
@@ -67,7 +67,7 @@ def kube_labels(method: str, url: URL) -> tuple[str, ...]:
         parts = parts[2:]
     plural, name, subresource = (*parts, "", "")[:3]
     if method == "GET":
-        verb = "get" if name else "list"
+        verb = "get" if name else "watch" if "watch" in url.query else "list"
     else:
         verb = "dry-run" if "dryRun" in url.query else _VERBS[method]
     return verb, f"{plural}/{subresource}" if subresource else plural

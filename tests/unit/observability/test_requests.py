@@ -71,6 +71,7 @@ async def test_requests_to_the_api_server_are_timed_by_verb_resource_and_status(
     [
         ("GET", PODS.path(None), ("list", "pods")),
         ("GET", PODS.path("voice"), ("list", "pods")),
+        ("GET", PODS.path("voice") + "?watch=true", ("watch", "pods")),
         ("GET", PODS.path("voice", "call-1"), ("get", "pods")),
         ("GET", PODS.path("voice", "call-1", "log"), ("get", "pods/log")),
         ("POST", EVENTS.path("voice"), ("create", "events")),

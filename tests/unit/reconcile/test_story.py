@@ -1,6 +1,15 @@
 import pytest
 
-from tests.unit.reconcile.scenes import CLOSED, alone, ending, fresh, in_call, pod, running, starting
+from tests.unit.reconcile.scenes import (
+    CLOSED,
+    alone,
+    ending,
+    fresh,
+    in_call,
+    pod,
+    running,
+    starting,
+)
 from voicepod.api.conditions import Reason
 from voicepod.api.lifecycle import Lifecycle
 from voicepod.api.session import VoiceSessionStatus

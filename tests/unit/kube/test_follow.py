@@ -1,0 +1,98 @@
+"""``follow`` against an API server of a few lines, over HTTP."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from tests.support.api_server import ApiServer, serve
+from tests.support.fake_kube import FakeKube
+from voicepod.api.names import LABEL_AGENT
+from voicepod.kube import follow as followed
+from voicepod.kube.client import PODS, Object, connect
+from voicepod.kube.follow import follow
+
+pytestmark = pytest.mark.unit
+
+Seen = asyncio.Queue[tuple[str, bool]]
+
+
+def put_pod(kube: FakeKube, name: str, namespace: str = "voice") -> None:
+    kube.put(PODS, namespace, {"metadata": {"name": name}})
+
+
+@pytest.fixture
+async def kube() -> FakeKube:
+    return FakeKube()
+
+
+@pytest.fixture
+async def api(
+    kube: FakeKube, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[ApiServer]:
+    api = ApiServer(kube)
+    put_pod(kube, "there")
+    monkeypatch.setattr(followed, "_RETRY", 0.01)
+    async with serve(api, tmp_path, monkeypatch):
+        yield api
+
+
+@asynccontextmanager
+async def following(namespace: str | None = None) -> AsyncIterator[Seen]:
+    """What is seen of pods, by their names, and whether they were deleted."""
+    seen: Seen = asyncio.Queue()
+
+    def see(pod: Object, deleted: bool) -> None:
+        seen.put_nowait((pod["metadata"]["name"], deleted))
+
+    async with connect() as kube:
+        task = asyncio.create_task(follow(kube, PODS, namespace, LABEL_AGENT, see))
+        yield seen
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def test_what_is_there_is_seen_and_then_what_changes(api: ApiServer, kube: FakeKube) -> None:
+    async with following() as seen:
+        assert await seen.get() == ("there", False)
+        put_pod(kube, "new")
+        assert await seen.get() == ("new", False)
+        kube.remove(PODS, "voice", "new")
+        assert await seen.get() == ("new", True)
+    assert api.requests == ["GET /api/v1/pods"]
+    assert api.selectors["pods"] == {LABEL_AGENT}
+
+
+@pytest.mark.usefixtures("api")
+async def test_only_the_given_namespace_is_watched(kube: FakeKube) -> None:
+    put_pod(kube, "foreign", namespace="another")
+    async with following("voice") as seen:
+        assert await seen.get() == ("there", False)
+        put_pod(kube, "new")
+        assert await seen.get() == ("new", False)
+
+
+async def test_a_watch_that_missed_something_starts_anew_with_all_there_is(
+    api: ApiServer, kube: FakeKube
+) -> None:
+    async with following() as seen:
+        assert await seen.get() == ("there", False)
+        api.fail("too old resource version")
+        assert await seen.get() == ("there", False)
+        put_pod(kube, "new")
+        assert await seen.get() == ("new", False)
+
+
+async def test_who_may_not_watch_tries_until_it_may(
+    api: ApiServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    api.forbidden = frozenset({PODS})
+    async with following() as seen:
+        while len(api.requests) < 2:  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.01)
+        api.forbidden = frozenset()
+        assert await seen.get() == ("there", False)
+    assert "pods cannot be watched: pods is forbidden" in caplog.messages
