@@ -29,7 +29,10 @@ def _structural(schema: Schema, definitions: Schema, keep_defaults: bool = True)
     if "anyOf" in schema:
         (some,) = [option for option in schema["anyOf"] if option.get("type") != "null"]
         rest = {k: v for k, v in schema.items() if k not in ("anyOf", "default")}
-        return _structural({**some, **rest}, definitions, keep_defaults)
+        optional = _structural({**some, **rest}, definitions, keep_defaults)
+        # What is left out is not there, whatever defaults there are within.
+        optional.pop("default", None)
+        return optional
     result: Schema = {}
     for key, value in schema.items():
         if key in _DROPPED or key == "x-voicepod-no-defaults":

@@ -107,6 +107,15 @@ def test_a_sessions_lifecycle_is_never_filled_in_or_the_agents_would_not_count()
     assert [path for path, part in every(lifecycle) if "default" in part] == []
 
 
+def test_no_part_of_a_status_is_there_before_it_is_written() -> None:
+    for crd in (voice_agent_crd(), voice_session_crd()):
+        status = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]
+
+        objects = {n: part for n, part in status["properties"].items() if part["type"] == "object"}
+        assert objects
+        assert [name for name, part in objects.items() if "default" in part] == []
+
+
 def test_what_a_session_is_about_cannot_be_changed() -> None:
     rules = [rule["rule"] for rule in spec_of(voice_session_crd())["x-kubernetes-validations"]]
 
