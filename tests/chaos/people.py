@@ -137,4 +137,6 @@ async def _talk(caller: Caller) -> None:
     while True:
         await asyncio.sleep(_SAYS)
         with suppress(Exception):  # A line that is down carries nothing.
-            await asyncio.wait_for(caller.send_chat("When do you open?"), _GOODBYE)
+            # Not wait_for, which forgets a cancellation that comes with the answer.
+            async with asyncio.timeout(_GOODBYE):
+                await caller.send_chat("When do you open?")
