@@ -44,13 +44,10 @@ def main() -> None:
 
 
 def _keep_what_is_loaded() -> None:
-    """Have the garbage collector pass over modules and classes.
+    """Have the garbage collector pass over modules and classes, and look seldom at the rest."""
+    from voicepod.process import keep_for_good
 
-    They are some hundred thousand objects. To look through them again takes a tenth of a second, in
-    which no call goes on.
-    """
-    gc.collect()
-    gc.freeze()
+    keep_for_good()
     gc.set_threshold(_YOUNG)
 
 

@@ -26,7 +26,7 @@ from voicepod.kube.watch import watching
 from voicepod.livekit.rooms import Rooms, client_session
 from voicepod.observability import logs
 from voicepod.observability.requests import kube_requests, livekit_requests, pod_requests
-from voicepod.process import begin_anew, fill_again, insist, serving
+from voicepod.process import Listed, begin_anew, fill_again, insist, keep_for_good, serving
 from voicepod.reconcile.actor import Actor
 from voicepod.reconcile.agents import AgentReconciler
 from voicepod.reconcile.claims import Claims
@@ -66,10 +66,10 @@ async def run() -> None:
         election = _election(settings, kube)
         tell_of_process(registry, lambda: election.leads)
         app = create_app(intake, election, ready.is_set, registry)
-        # Probes are answered from the start; the rest needs what the first list waits for.
+        # Probes are answered from the start; the watches need what the first list waits for.
         await stack.enter_async_context(serving(app, settings.port))
         fill = partial(intake.fill, kube, settings.namespaces)
-        await insist(fill)
+        listed = Listed(fill)
         signer = await insist(
             partial(load_signer, kube, settings.namespace, settings.signing_key_secret)
         )
@@ -126,28 +126,30 @@ async def run() -> None:
                     registry.register(metrics.registry)
                     registry.register(Gauges(world, queue, events))
                     # Its watches may be behind what the one before has written last.
-                    await insist(fill)
+                    await listed.since(asyncio.get_running_loop().time())
                     intake.take_over()
                     await loop.run()
 
-        async with (
-            watching(registry_for(intake), settings.namespaces) as stop,
-            asyncio.TaskGroup() as group,
-        ):
-            tasks = [
-                group.create_task(lead()),
-                group.create_task(events.run()),
-                group.create_task(fill_again(fill)),
-                *(
-                    group.create_task(follow(kube, PODS, namespace, LABEL_AGENT, intake.pod))
-                    for namespace in settings.namespaces or everywhere
-                ),
-            ]
-            ready.set()
-            logger.info("the operator is ready")
-            await stop.wait()
-            for task in tasks:
-                task.cancel()
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(lead()), group.create_task(events.run())]
+            # If it leads already, by the time that everything is listed, it need not list it again.
+            await election.asked.wait()
+            await listed.once()
+            keep_for_good()
+            async with watching(registry_for(intake), settings.namespaces) as stop:
+                tasks += [
+                    group.create_task(fill_again(fill)),
+                    *(
+                        group.create_task(follow(kube, PODS, namespace, LABEL_AGENT, intake.pod))
+                        for namespace in settings.namespaces or everywhere
+                    ),
+                ]
+                ready.set()
+                logger.info("the operator is ready")
+                await stop.wait()
+                for task in tasks:
+                    task.cancel()
+                await asyncio.wait(tasks)
 
 
 def _election(settings: OperatorSettings, kube: Kube) -> Election:

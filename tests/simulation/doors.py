@@ -1,6 +1,6 @@
 """The doors that a process of ours has to the API server, to LiveKit and to the pods."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar
 
 from tests.simulation.cluster import Cluster
@@ -42,6 +42,16 @@ class KubeDoor(Kube):
             f"list {resource.plural} {label_selector}{field_selector}",
             lambda: self._store.list_all(resource, namespace, label_selector, field_selector),
         )
+
+    async def pages(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        label_selector: str = "",
+        field_selector: str = "",
+        pause: float = 0.0,
+    ) -> AsyncIterator[list[Object]]:
+        yield await self.list_all(resource, namespace, label_selector, field_selector)
 
     async def create(
         self, resource: Resource, namespace: str, body: Object, dry_run: bool = False

@@ -18,7 +18,7 @@ from voicepod.handlers.intake import Intake
 from voicepod.kube.client import NODES, PODS, VOICE_AGENTS, VOICE_SESSIONS, Kube
 from voicepod.kube.events import Events, Note, Regarding
 from voicepod.kube.lease import Candidate, Election
-from voicepod.process import fill_again, insist
+from voicepod.process import Listed, fill_again
 
 # In seconds, until the next one runs.
 _RESTART: Final = (1.0, 15.0)
@@ -74,7 +74,7 @@ class Operator:
         election = Election(kube, (NAMESPACE, "operator"), candidate, clock, process.kill)
         self._intake, self._election = parts.intake, election
         fill = partial(parts.intake.fill, kube, [])
-        await insist(fill)
+        listed = Listed(fill)
 
         async def lead() -> None:
             async with asyncio.TaskGroup() as group:
@@ -82,16 +82,18 @@ class Operator:
                 async with _term_of_one(election) if self._alone else election.term():
                     standing_by.cancel()
                     process.trace.say(process.name, "leads")
-                    await insist(fill)
+                    await listed.since(asyncio.get_running_loop().time())
                     parts.intake.take_over()
                     await parts.loop.run()
 
-        Feed(process, scene, VOICE_AGENTS, parts.intake.agent)
-        Feed(process, scene, VOICE_SESSIONS, parts.intake.session)
-        Feed(process, scene, PODS, parts.intake.pod)
-        Feed(process, scene, NODES, parts.intake.node, is_cordoned)
         async with asyncio.TaskGroup() as group:
             group.create_task(lead())
+            await election.asked.wait()
+            await listed.once()
+            Feed(process, scene, VOICE_AGENTS, parts.intake.agent)
+            Feed(process, scene, VOICE_SESSIONS, parts.intake.session)
+            Feed(process, scene, PODS, parts.intake.pod)
+            Feed(process, scene, NODES, parts.intake.node, is_cordoned)
             group.create_task(fill_again(fill))
 
     def leader(self) -> str:
@@ -113,6 +115,7 @@ class Operator:
 @asynccontextmanager
 async def _term_of_one(election: Election) -> AsyncIterator[None]:
     election.leads = True
+    election.asked.set()
     yield
 
 

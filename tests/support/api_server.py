@@ -50,6 +50,8 @@ class ApiServer:
         """By plural, the selectors that were asked for; empty for everything."""
         self.forbidden: frozenset[Resource] = frozenset()
         """What nobody may see."""
+        self.forgets = False
+        """No list can be gone on with."""
         self._history: list[tuple[str, str, Object]] = []
         """Plural, type and object of each change."""
         self._told = asyncio.Condition()
@@ -107,8 +109,7 @@ class ApiServer:
             case "GET" if name:
                 return await self.kube.get(resource, place, name)
             case "GET":
-                items = await self.kube.list_all(resource, namespace)
-                return {"metadata": {"resourceVersion": self.kube.version}, "items": items}
+                return self._page(request, await self.kube.list_all(resource, namespace))
             case "POST":
                 return await self.kube.create(resource, place, await request.json())
             case "PATCH":
@@ -119,6 +120,17 @@ class ApiServer:
                 return await self.kube.patch(resource, place, name, patch, subresource)
             case method:
                 raise AssertionError(f"nobody should {method} here")
+
+    def _page(self, request: web.Request, items: list[Object]) -> Object:
+        start = int(request.query.get("continue", 0))
+        if start and self.forgets:
+            raise NotFound("the continue token has expired")
+        rest = items[start:]
+        page = rest[: int(request.query.get("limit", len(rest)))]
+        metadata = {"resourceVersion": self.kube.version}
+        if len(page) < len(rest):
+            metadata["continue"] = str(start + len(page))
+        return {"metadata": metadata, "items": page}
 
     async def _watch(
         self, request: web.Request, resource: Resource, namespace: str | None

@@ -6,7 +6,7 @@ object that shares with the old one whatever has stayed.
 
 import base64
 import copy
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -104,6 +104,16 @@ class FakeKube(Kube):
             and _selected(item, label_selector)
             and (field_selector != CORDONED or item["spec"].get("unschedulable"))
         ]
+
+    async def pages(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        label_selector: str = "",
+        field_selector: str = "",
+        pause: float = 0.0,
+    ) -> AsyncIterator[list[Object]]:
+        yield await self.list_all(resource, namespace, label_selector, field_selector)
 
     async def create(
         self, resource: Resource, namespace: str, body: Object, dry_run: bool = False
@@ -244,6 +254,10 @@ def put_secret(kube: FakeKube, namespace: str, name: str, **values: str) -> None
 def _selected(item: Object, selector: str) -> bool:
     labels = item["metadata"].get("labels", {})
     for term in filter(None, selector.split(",")):
+        if term.startswith("!"):
+            if term[1:] in labels:
+                return False
+            continue
         name, equals, value = term.partition("=")
         if name not in labels or (equals and labels[name] != value):
             return False

@@ -108,12 +108,22 @@ async def test_a_single_operator_leads_and_gives_its_lease_back(
     assert "holderIdentity" not in lease["spec"]
 
 
+async def test_who_leads_from_the_start_lists_everything_once_and_then_watches(
+    kube: FakeKube, api: ApiServer, http: aiohttp.ClientSession
+) -> None:
+    async with process(http):
+        kube.put(VOICE_SESSIONS, "voice", SESSION)
+        await reconciled(kube)
+    # One list of ours, and of kopf's a list and a watch.
+    assert api.requests.count("GET /apis/voicepod.dev/v1alpha1/voicesessions") == 3
+
+
 async def test_only_agent_pods_are_listed_and_watched(
     api: ApiServer, http: aiohttp.ClientSession
 ) -> None:
     async with process(http):
         async for _ in attempts():
-            if api.requests.count("GET /api/v1/pods") >= 3:
+            if api.requests.count("GET /api/v1/pods") >= 2:
                 break
     assert api.selectors["pods"] == {"voicepod.dev/agent"}
 

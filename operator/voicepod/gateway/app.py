@@ -30,7 +30,7 @@ from voicepod.livekit import rooms
 from voicepod.livekit.rooms import Rooms
 from voicepod.observability import logs
 from voicepod.observability.requests import kube_requests, livekit_requests
-from voicepod.process import fill_again, insist, serving
+from voicepod.process import fill_again, insist, keep_for_good, serving
 from voicepod.settings import GatewaySettings
 
 logger = logging.getLogger(__name__)
@@ -68,6 +68,7 @@ async def run(settings: GatewaySettings) -> None:
         # Probes are answered from the start; the watches need what the first list waits for.
         async with serving(app, settings.port):
             await insist(fill)
+            keep_for_good()
             async with (
                 watching(registry_for(directory), settings.namespaces) as stop,
                 asyncio.TaskGroup() as group,

@@ -130,21 +130,23 @@ class Directory:
         if news := self._news.pop(key, None):
             news.set()
 
-    async def fill(self, kube: Kube, namespaces: Collection[str]) -> None:
+    async def fill(self, kube: Kube, namespaces: Collection[str], pause: float = 0.0) -> None:
         """List everything, and forget what was known before and is not there any more.
 
-        A watch that had to start anew never tells what vanished meanwhile. Raises an exception of
-        ``kube.errors``.
+        A watch that had to start anew never tells what vanished meanwhile. ``pause`` is how many
+        seconds are between two pages. Raises an exception of ``kube.errors``.
         """
         agents, sessions = dict(self.agents), dict(self._sessions)
         everywhere: Collection[str | None] = [None]
         for namespace in namespaces or everywhere:
-            for raw in await kube.list_all(VOICE_AGENTS, namespace):
-                self.see_agent(raw)
-                agents.pop((raw["metadata"]["namespace"], raw["metadata"]["name"]), None)
-            for raw in await kube.list_all(VOICE_SESSIONS, namespace):
-                self.see_session(raw)
-                sessions.pop((raw["metadata"]["namespace"], raw["metadata"]["name"]), None)
+            async for page in kube.pages(VOICE_AGENTS, namespace, pause=pause):
+                for raw in page:
+                    self.see_agent(raw)
+                    agents.pop((raw["metadata"]["namespace"], raw["metadata"]["name"]), None)
+            async for page in kube.pages(VOICE_SESSIONS, namespace, pause=pause):
+                for raw in page:
+                    self.see_session(raw)
+                    sessions.pop((raw["metadata"]["namespace"], raw["metadata"]["name"]), None)
         for key, agent in agents.items():
             if self.agents.get(key) is agent:
                 self._depart(agent)

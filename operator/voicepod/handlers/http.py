@@ -18,6 +18,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from voicepod.handlers.intake import Intake
 from voicepod.kube.lease import Election
 
+_LISTING: Final = "VoiceAgents and VoiceSessions are being listed"
+
 # A hint is two names.
 _MAX_BODY: Final = 1024
 
@@ -32,6 +34,8 @@ def create_app(
             if election.leader_url:
                 raise web.HTTPTemporaryRedirect(f"{election.leader_url}{request.path}")
             raise web.HTTPServiceUnavailable(text="no operator leads at the moment")
+        if not ready():
+            raise web.HTTPServiceUnavailable(text=_LISTING)
         # Whoever sends a hint makes the operator ask a pod it knows, or LiveKit about the room of a
         # session it knows, and nothing else. So a hint needs no signature.
         try:
@@ -52,7 +56,7 @@ def create_app(
 
     async def readyz(_: web.Request) -> web.Response:
         if not ready():
-            raise web.HTTPServiceUnavailable(text="VoiceAgents and VoiceSessions are being listed")
+            raise web.HTTPServiceUnavailable(text=_LISTING)
         return web.Response(text="ok")
 
     async def metrics(_: web.Request) -> web.Response:

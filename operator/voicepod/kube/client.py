@@ -4,6 +4,7 @@ The client's models cost ten times the parsing of plain JSON, and so only its tr
 configuration, TLS, tokens that are rotated, connection pooling.
 """
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -18,7 +19,7 @@ from kubernetes.aio.config import load_incluster_config, load_kube_config
 from kubernetes.aio.config.config_exception import ConfigException
 
 from voicepod.api.names import AGENTS, GROUP, MANAGED_BY, SESSIONS, VERSION
-from voicepod.kube.errors import KubeError, Unavailable, from_status
+from voicepod.kube.errors import KubeError, NotFound, Unavailable, from_status
 
 Object = dict[str, Any]
 
@@ -32,6 +33,10 @@ _WATCH_TIMEOUT: Final = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_
 # How many requests may be on their way at once: enough for a burst of calls, and no more than one
 # API server's priority level is willing to queue for a single client.
 _CONNECTIONS: Final = 64
+
+# Objects in one page of a list. A pod has some 6 KB of JSON, and its parsing takes 0.1 ms: no call
+# waits for longer than 10 ms while thousands are listed.
+PAGE: Final = 100
 
 _MERGE_PATCH: Final = "application/merge-patch+json"
 
@@ -87,11 +92,41 @@ class Kube:
         field_selector: str = "",
     ) -> list[Object]:
         """Return all objects of a namespace, or of the cluster."""
+        pages = self.pages(resource, namespace, label_selector, field_selector)
+        return [item async for page in pages for item in page]
+
+    async def pages(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        label_selector: str = "",
+        field_selector: str = "",
+        pause: float = 0.0,
+    ) -> AsyncIterator[list[Object]]:
+        """Yield all objects of a namespace, or of the cluster, as they were at one moment.
+
+        A page at a time: the API server has to send, and we to keep, no more of them at once.
+        ``pause`` is how many seconds are between two.
+        """
         selectors = (("labelSelector", label_selector), ("fieldSelector", field_selector))
         query = [(name, selector) for name, selector in selectors if selector]
-        answer = _parsed(await self._request("GET", resource.path(namespace), query=query))
-        items: list[Object] = answer["items"]
-        return items
+        query.append(("limit", str(PAGE)))
+        following: list[tuple[str, str]] = []
+        while True:
+            try:
+                data = await self._request("GET", resource.path(namespace), query=query + following)
+            except NotFound as error:
+                if not following:
+                    raise
+                # The moment is too long ago by now.
+                raise Unavailable(f"a list took too long: {error}") from error
+            answer = _parsed(data)
+            yield answer["items"]
+            token = answer["metadata"].get("continue")
+            if not token:
+                return
+            following = [("continue", token)]
+            await asyncio.sleep(pause)
 
     async def changes(
         self, resource: Resource, namespace: str | None, label_selector: str, version: str

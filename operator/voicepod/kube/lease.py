@@ -109,6 +109,8 @@ class Election:
         self._renewed = 0.0
         self.leads = False
         """Whether this candidate leads."""
+        self.asked = asyncio.Event()
+        """Set when it has asked for the Lease once, in vain or not."""
 
     @property
     def leader_url(self) -> str:
@@ -121,9 +123,11 @@ class Election:
 
         The Lease is given back at its end: everything that a leader does has to be over by then.
         """
-        while not await self._try():  # noqa: ASYNC110 - nothing tells of it
+        while not await self._try():
+            self.asked.set()
             await asyncio.sleep(_LOOK_EVERY)
         self.leads = True
+        self.asked.set()
         logger.info("this operator leads now: %s", self._candidate.name)
         renewing = asyncio.create_task(self._renew())
         try:

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import kopf
 
-from voicepod.kube.client import CORDONED
+from voicepod.kube.client import CORDONED, PAGE
 
 # A healthy API server answers in milliseconds; kopf would wait five minutes for one that hangs.
 _REQUEST_TIMEOUT: Final = 10.0
@@ -28,6 +28,10 @@ _REQUEST_TIMEOUT: Final = 10.0
 # In seconds. kopf's own grow to 21, for which new calls would wait after the API server is back;
 # and it gives up, ending the process, when they are used up: here after ten minutes.
 _BACKOFFS: Final = (0.5, 1.0, *[2.0] * 300)
+
+# In seconds. kopf keeps a task, and the last event, for each object that it was told of within this
+# time, and a list tells of all of them: 30 KB each.
+_IDLE: Final = 0.1
 
 # kopf would ask the system for the user's name otherwise, and a container's user has none. Its own
 # type for it is private.
@@ -73,6 +77,8 @@ def _settings() -> kopf.OperatorSettings:
     settings.scanning.disabled = True
     settings.networking.request_timeout = _REQUEST_TIMEOUT
     settings.posting.enabled = False
+    settings.watching.chunk_size = PAGE
+    settings.queueing.idle_timeout = _IDLE
     settings.networking.error_backoffs = _BACKOFFS
     # All others would tell of themselves every few minutes, with each image that they hold.
     settings.watching.field_selectors["nodes"] = CORDONED

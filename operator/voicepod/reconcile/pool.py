@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from voicepod.api.conditions import Reason
-from voicepod.api.names import LABEL_AGENT
+from voicepod.api.names import LABEL_AGENT, LABEL_SESSION
 from voicepod.builders.pod import PodKeys, Template
 from voicepod.builders.warm import WarmOwner, build_warm_pod
 from voicepod.kube.client import PODS, Kube
@@ -162,10 +162,11 @@ class PoolReconciler:
             self.events.post(about, Note("WarmPodFailed", message, warning=True))
 
     async def _look_up(self, key: Key) -> None:
-        """Ask the API server which pods there are, unless that is known."""
+        """Ask the API server which pods wait, unless that is known."""
         if key in self._unsure:
             namespace, name = key
-            for raw in await self.kube.list_all(PODS, namespace, f"{LABEL_AGENT}={name}"):
+            waiting = f"{LABEL_AGENT}={name},!{LABEL_SESSION}"
+            for raw in await self.kube.list_all(PODS, namespace, waiting):
                 self.world.put_pod(parse_pod(raw))
             self._unsure.discard(key)
 

@@ -6,7 +6,8 @@ import pytest
 
 from tests.support.api_server import ApiServer, serve
 from tests.support.fake_kube import FakeKube
-from voicepod.kube.client import DEPLOYMENTS, VOICE_SESSIONS, connect
+from voicepod.kube.client import DEPLOYMENTS, PAGE, VOICE_SESSIONS, connect
+from voicepod.kube.errors import Unavailable
 
 pytestmark = pytest.mark.unit
 
@@ -32,3 +33,32 @@ async def test_what_is_applied_is_made_then_changed(
 
     assert made["metadata"]["uid"] == changed["metadata"]["uid"]
     assert (made["spec"], changed["spec"]) == ({"replicas": 1}, {"paused": True})
+
+
+def many(count: int) -> FakeKube:
+    kube = FakeKube()
+    for number in range(count):
+        kube.put(VOICE_SESSIONS, "voice", {"metadata": {"name": f"call-{number}"}})
+    return kube
+
+
+async def test_a_long_list_comes_page_by_page_and_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = 2 * PAGE + 1
+    async with serve(ApiServer(many(count)), tmp_path, monkeypatch), connect() as kube:
+        pages = [page async for page in kube.pages(VOICE_SESSIONS, None)]
+
+    assert [len(page) for page in pages] == [PAGE, PAGE, 1]
+    names = {item["metadata"]["name"] for page in pages for item in page}
+    assert names == {f"call-{number}" for number in range(count)}
+
+
+async def test_a_list_that_takes_too_long_for_the_api_server_may_be_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = ApiServer(many(PAGE + 1))
+    server.forgets = True
+    async with serve(server, tmp_path, monkeypatch), connect() as kube:
+        with pytest.raises(Unavailable, match="expired"):
+            await kube.list_all(VOICE_SESSIONS, None)
