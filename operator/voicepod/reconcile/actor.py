@@ -33,8 +33,9 @@ from voicepod.reconcile import actions
 from voicepod.reconcile.claims import Claims
 from voicepod.reconcile.draft import in_room
 from voicepod.reconcile.objects import Key, Pod, Problem, parse_pod
+from voicepod.reconcile.records import Record
 from voicepod.reconcile.templates import TemplateBook
-from voicepod.reconcile.world import Record, World
+from voicepod.reconcile.world import World
 
 # What a room's token outlives the longest call by: the start before it and the goodbye after it.
 _TOKEN_MARGIN: Final = timedelta(hours=2)

@@ -1,6 +1,5 @@
 """The status of a VoiceAgent: whether its sessions can start, and how many there are."""
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -115,8 +114,8 @@ class AgentReconciler:
         )
 
     async def _write_status(self, agent: Agent, problem: Problem | None) -> None:
-        records = self.world.sessions_of(agent.key)
-        phases = Counter(record.status.phase for record in records)
+        roster = self.world.roster_of(agent.key)
+        phases = roster.phases
         status = agent.status.model_copy(deep=True)
         status.observed_generation = agent.generation
         status.active = phases[Phase.ACTIVE] + phases[Phase.RECONNECTING]
@@ -138,8 +137,7 @@ class AgentReconciler:
         self._tally(agent, status.rollout, ended)
         step = advance(agent.spec, status.rollout, now)
         status.rollout = step.status
-        calls = [record.session.created for record in records]
-        status.last_call = max([*calls, *filter(None, [status.last_call])], default=None)
+        status.last_call = max(filter(None, [roster.last, status.last_call]), default=None)
         reason = problem.reason if problem else Reason.READY
         message = problem.message if problem else "sessions of this agent can start"
         status.conditions = with_condition(

@@ -16,8 +16,9 @@ from voicepod.kube.client import PODS, Kube
 from voicepod.kube.errors import Conflict, NotFound, Unavailable
 from voicepod.reconcile.metrics import Metrics
 from voicepod.reconcile.objects import Pod, parse_pod
+from voicepod.reconcile.records import Record
 from voicepod.reconcile.templates import Templates
-from voicepod.reconcile.world import Record, World
+from voicepod.reconcile.world import World
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,9 @@ from voicepod.kube.errors import Conflict, NotFound
 from voicepod.kube.events import Note
 from voicepod.reconcile.actor import lifecycle_of
 from voicepod.reconcile.objects import Key, Pod
+from voicepod.reconcile.records import Record
 from voicepod.reconcile.sessions import Outcome
-from voicepod.reconcile.world import Record, World
+from voicepod.reconcile.world import World
 
 
 @dataclass(frozen=True, slots=True)

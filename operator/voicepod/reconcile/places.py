@@ -26,7 +26,8 @@ from voicepod.reconcile.capacity import (
 )
 from voicepod.reconcile.draft import exactly
 from voicepod.reconcile.objects import Key
-from voicepod.reconcile.world import Record, World
+from voicepod.reconcile.records import Record
+from voicepod.reconcile.world import World
 
 K = TypeVar("K", bound=Hashable)
 
@@ -90,7 +91,7 @@ class Places:
         """Give a session a place, or have it stand in line; in vain where there is no limit."""
         session, agent = record.session, self.world.agent_of(record.session)
         limited = session.key[0] in self.limits or (agent and agent.spec.capacity.max_sessions)
-        if record.status.phase.finished or not (limited or session.key[0] in self._lines):
+        if record.phase.finished or not (limited or session.key[0] in self._lines):
             return
         line = self._opened(session.key[0])
         held = line.held.get(session.key)
@@ -131,7 +132,7 @@ class Places:
 
     def withdraw(self, record: Record) -> None:
         """Take a session out that cannot start now, unless it has a pod, or may have one."""
-        over = record.status.phase.finished
+        over = record.phase.finished
         if not (over or record.claim_unsure or self._has_pod(record)):
             self.forget(record.session.key)
 
@@ -149,6 +150,7 @@ class Places:
             for record in self.world.records.values():
                 if record.session.key[0] == namespace and self._has_pod(record):
                     line.give(self._ticket(record))
+                record.rest()
         return line
 
     def _admit(self, line: _Line, entering: Key | None = None) -> None:
@@ -177,7 +179,7 @@ class Places:
 
     def _has_pod(self, record: Record) -> bool:
         """Whether a session has a pod, or had one that was lost: its call goes on."""
-        if record.status.phase.finished:
+        if record.phase.finished:
             return False
         return record.status.times.claimed is not None or bool(self.world.pods_of(record.session))
 

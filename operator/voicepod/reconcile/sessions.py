@@ -19,8 +19,9 @@ from voicepod.reconcile.merge import merge_patch
 from voicepod.reconcile.metrics import Metrics
 from voicepod.reconcile.objects import Json, Key, parse_session
 from voicepod.reconcile.places import Places
+from voicepod.reconcile.records import Record
 from voicepod.reconcile.story import notes_between
-from voicepod.reconcile.world import Record, World
+from voicepod.reconcile.world import World
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +64,13 @@ class SessionReconciler:
         record = self.world.records.get(key)
         if record is None:
             return await self._clean_up_after(key)
-        stuck = False
+        try:
+            return await self._bring(record)
+        finally:
+            record.rest()
+
+    async def _bring(self, record: Record) -> Outcome:
+        key, stuck = record.session.key, False
         self.places.enter(record)
         try:
             decision = await self._settle(record)
@@ -79,7 +86,7 @@ class SessionReconciler:
         except UnsettledError:
             await self._write_status(record)
             raise
-        if record.status.phase.finished and not stuck:
+        if record.phase.finished and not stuck:
             self.places.forget(key)
         if not decision.passing:
             await self._write_status(record)

@@ -8,41 +8,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from voicepod.api.agent import VoiceAgentSpec
-from voicepod.api.session import VoiceSessionStatus
-from voicepod.assignment.messages import PodStatus
-from voicepod.livekit.rooms import Room
+from voicepod.api.session import Phase
 from voicepod.reconcile.demand import Demand
-from voicepod.reconcile.objects import Agent, Key, Pod, Problem, Session
+from voicepod.reconcile.objects import Agent, Key, Pod, Session
+from voicepod.reconcile.records import Record, Roster
 from voicepod.reconcile.templates import Outcomes
-
-
-@dataclass(slots=True)
-class Record:
-    """One session, and what was learned of it since the operator started."""
-
-    session: Session
-    status: VoiceSessionStatus
-    """The operator's own idea of the status; ``session.status`` is what the API server has."""
-    agent_spec: VoiceAgentSpec | None = None
-    """The VoiceAgent as last seen: a live call goes on when it is deleted."""
-    room: Room | None = None
-    room_seen: datetime | None = None
-    room_stale: bool = False
-    agent_missed: datetime | None = None
-    """Since when the agent, which had joined, was not in the room at each look at it."""
-    call: PodStatus | None = None
-    call_pod: str = ""
-    """Uid of the pod that ``call`` speaks of."""
-    call_seen: datetime | None = None
-    call_stale: bool = False
-    claim_unsure: bool = False
-    """An answer got lost, of a claim or of a pod's making: the session may have a pod that is not
-    known yet."""
-    problem: Problem | None = None
-    last_words: str = ""
-    """The end of the agent's log, when its job was over before it joined."""
-    checkpoint: str | None = None
-    """What was said in the call before its last agent was lost."""
 
 
 @dataclass(slots=True)
@@ -66,13 +36,13 @@ class World:
     _idle_of: dict[Key, dict[Key, Pod]] = field(default_factory=dict)
     _live_on: dict[str, dict[Key, Pod]] = field(default_factory=dict)
     """By node, the pods with a call."""
-    _sessions_of: dict[Key, dict[Key, Record]] = field(default_factory=dict)
+    _rosters: dict[Key, Roster] = field(default_factory=dict)
     _sessions_in: dict[str, set[Key]] = field(default_factory=dict)
 
     def start_over(self) -> None:
         """Take the API server's word for everything: another operator has led until now."""
         for record in self.records.values():
-            record.status = record.session.status
+            record.believe()
             # A claim of a moment ago, which the watch has not told of yet.
             record.claim_unsure = not self.pods_of(record.session)
         for agent in self.agents.values():
@@ -107,8 +77,9 @@ class World:
         record = self.records.get(session.key)
         if record is None or record.session.uid != session.uid:
             self.drop_session(session.key)
-            record = self.records[session.key] = Record(session, session.status)
-            self._sessions_of.setdefault(session.agent, {})[session.key] = record
+            roster = self._rosters.setdefault(session.agent, Roster())
+            record = self.records[session.key] = Record.of(session, roster)
+            roster.add(record)
             self._sessions_in.setdefault(session.spec.room, set()).add(session.key)
         elif record.session.version <= session.version:
             record.room_stale |= record.session.room_changed != session.room_changed
@@ -118,11 +89,17 @@ class World:
         """Forget a VoiceSession."""
         record = self.records.pop(key, None)
         if record:
-            del self._sessions_of[record.session.agent][key]
+            self._drop_from_roster(record)
             room = record.session.spec.room
             self._sessions_in[room].discard(key)
             if not self._sessions_in[room]:
                 del self._sessions_in[room]
+
+    def _drop_from_roster(self, record: Record) -> None:
+        roster = self._rosters[record.session.agent]
+        roster.drop(record)
+        if not roster.records:
+            del self._rosters[record.session.agent]
 
     def put_pod(self, pod: Pod) -> None:
         """Take over an agent pod."""
@@ -183,6 +160,8 @@ class World:
         that has the call stays the first.
         """
         pods = [pod for pod in self.pods_named_for(session.key) if pod.owner == session.uid]
+        if len(pods) < 2:
+            return pods
         record = self.records.get(session.key)
         ours = record.status.pod if record else ""
         return sorted(pods, key=lambda pod: (-pod.generation, pod.key[1] != ours))
@@ -203,9 +182,29 @@ class World:
         """Return the pods with a call that a node has."""
         return list(self._live_on.get(node, {}).values())
 
+    def rosters(self) -> dict[Key, Roster]:
+        """Return the sessions, by their VoiceAgents, which need not be there."""
+        return dict(self._rosters)
+
+    def roster_of(self, agent: Key) -> Roster:
+        """Return the sessions of a VoiceAgent."""
+        return self._rosters.get(agent) or Roster()
+
     def sessions_of(self, agent: Key) -> list[Record]:
         """Return the sessions of a VoiceAgent."""
-        return list(self._sessions_of.get(agent, {}).values())
+        return list(self.roster_of(agent).records.values())
+
+    def is_calm(self, record: Record) -> bool:
+        """Whether a call goes on, and nothing else is known of it.
+
+        A room that was touched, a pod that is not ready: somebody may be waiting for an agent.
+        """
+        session = record.session
+        told = session.deleting or session.spec.end or session.room_changed
+        if record.phase is not Phase.ACTIVE or told:
+            return False
+        pods = self.pods_of(session)
+        return len(pods) == 1 and pods[0].ready and not pods[0].deleting
 
     def agent_of(self, session: Session) -> Agent | None:
         """Return a session's VoiceAgent."""
@@ -222,7 +221,7 @@ class World:
         return None if first is record else first.session
 
     def _same_room(self, other: Record, record: Record) -> bool:
-        if other.status.phase.finished or other.status.end_reason:
+        if other.phase.finished or other.status.end_reason:
             return False
         if _sid(record) and _sid(other):
             # Unique, by whichever URL the server is reached.

@@ -26,7 +26,7 @@ from voicepod.livekit.rooms import Room
 from voicepod.livekit.tokens import agent_identity
 from voicepod.reconcile.decide import decide
 from voicepod.reconcile.draft import Observed
-from voicepod.reconcile.objects import Pod, Problem, Session
+from voicepod.reconcile.objects import Packed, Pod, Problem, Session
 
 NOON: Final = datetime(2026, 1, 1, 12, tzinfo=UTC)
 KEY: Final = ("voice", "call")
@@ -56,7 +56,7 @@ def session(end: bool = False, deleting: bool = False, room_sid: str = SID) -> S
         spec=VoiceSessionSpec(
             agent_ref=AgentRef(name="desk"), room=ROOM, room_sid=room_sid, end=end
         ),
-        status=VoiceSessionStatus(),
+        packed=Packed.of(VoiceSessionStatus()),
     )
 
 

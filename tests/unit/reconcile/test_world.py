@@ -13,7 +13,7 @@ from voicepod.api.session import (
     VoiceSessionSpec,
     VoiceSessionStatus,
 )
-from voicepod.reconcile.objects import Agent, Session
+from voicepod.reconcile.objects import Agent, Packed, Session
 from voicepod.reconcile.world import World
 
 pytestmark = pytest.mark.unit
@@ -31,7 +31,8 @@ def named(name: str, created: float = 0, desk: str = "desk", **changes: Any) -> 
     values: dict[str, Any] = {"key": ("voice", name), "uid": f"{name}-uid", "created": at(created)}
     room, sid = changes.pop("room", "a room"), changes.pop("sid", SID)
     spec = VoiceSessionSpec(agent_ref=AgentRef(name=desk), room=room, room_sid=sid)
-    return replace(session(), **(values | {"spec": spec} | changes))
+    packed = Packed.of(changes.pop("status", VoiceSessionStatus()))
+    return replace(session(), **(values | {"spec": spec, "packed": packed} | changes))
 
 
 def holder(world: World, name: str) -> str | None:
@@ -298,3 +299,39 @@ def test_a_node_has_the_calls_of_the_pods_that_run_there(world: World) -> None:
     world.drop_pod(pod().key, pod().uid)
     assert world.calls_on("node-1") == 0
     assert world.live_pods_on("node-1") == []
+
+
+def counted(world: World) -> dict[Phase, int]:
+    return {phase: count for phase, count in world.roster_of(DESK).phases.items() if count}
+
+
+def test_the_sessions_of_an_agent_are_counted_as_they_come_change_and_go(world: World) -> None:
+    world.put_session(named("first"))
+    world.put_session(named("second", created=5))
+    assert counted(world) == {Phase.PENDING: 2}
+    assert world.roster_of(DESK).last == at(5)
+
+    world.records[("voice", "first")].status = VoiceSessionStatus(phase=Phase.ACTIVE)
+    assert counted(world) == {Phase.PENDING: 1, Phase.ACTIVE: 1}
+
+    world.start_over()
+    assert counted(world) == {Phase.PENDING: 2}
+
+    second = world.records[("voice", "second")]
+    world.drop_session(("voice", "second"))
+    # Whoever has worked on it until now.
+    second.status = VoiceSessionStatus(phase=Phase.STARTING)
+    assert counted(world) == {Phase.PENDING: 1}
+    world.drop_session(("voice", "first"))
+    assert world.rosters() == {}
+
+
+def test_a_record_that_rests_knows_what_it_knew(world: World) -> None:
+    world.put_session(session())
+    record = world.records[KEY]
+    record.status = claimed()
+
+    record.rest()
+
+    assert record.phase is claimed().phase
+    assert record.status == claimed()
