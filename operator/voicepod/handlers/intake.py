@@ -75,7 +75,7 @@ class Intake:
     def sessions_of(self, agent: Key) -> None:
         """Have all unfinished sessions of a VoiceAgent reconciled."""
         for record in self.world.sessions_of(agent):
-            if not record.status.phase.finished:
+            if not record.phase.finished:
                 self.queue.add(Item("session", record.session.key))
 
     def turn(self, session: Key) -> None:
@@ -98,6 +98,11 @@ class Intake:
 
     def session(self, raw: Json, deleted: bool) -> None:
         """Take over a VoiceSession."""
+        record = self.world.records.get(_key(raw))
+        if record and not deleted and _is_of(record.session, raw):
+            # An echo of what was written, or one more list.
+            self._count(record.session.agent)
+            return
         session = _understood(parse_session, raw)
         if session is None:
             return
@@ -114,10 +119,13 @@ class Intake:
 
     def pod(self, raw: Json, deleted: bool) -> None:
         """Take over an agent pod."""
+        known = self.world.pods.get(_key(raw))
+        if known and not deleted and _is_of(known, raw):
+            self._count(known.agent)
+            return
         pod = _understood(parse_pod, raw)
         if pod is None:
             return
-        known = self.world.pods.get(pod.key)
         if deleted:
             self._drop_pod(pod)
         else:
@@ -187,7 +195,7 @@ class Intake:
         From the moment on that its end is decided, a caller who comes back needs another one.
         """
         record = self.world.records.get(session)
-        if record is None or record.status.end_reason or record.status.phase.finished:
+        if record is None or record.phase.finished or record.status.end_reason:
             return False
         record.room_stale = True
         self.queue.add(Item("session", session))
@@ -200,40 +208,49 @@ class Intake:
         for agent in world.agents:
             self._agent_changed(agent)
             self._guard(agent[0])
-        for session in world.records:
-            self.queue.add(Item("session", session))
+        for session, record in world.records.items():
+            add = self.queue.add_patiently if world.is_calm(record) else self.queue.add
+            add(Item("session", session))
         for pod in world.pods.values():
-            # Its session may be gone, and its agent as well.
-            self._pod_changed(pod)
+            if pod.session not in world.records:
+                # It waits; or its session is gone, and its agent may be as well.
+                self._pod_changed(pod)
+            elif pod.node in world.cordoned:
+                self._guard(pod.key[0])
 
-    async def fill(self, kube: Kube, namespaces: Collection[str]) -> None:
+    async def fill(self, kube: Kube, namespaces: Collection[str], pause: float = 0.0) -> None:
         """List everything, and forget what was known before and is not there any more.
 
-        A watch that had to start anew never tells what vanished meanwhile. Raises an exception of
-        ``kube.errors``.
+        A watch that had to start anew never tells what vanished meanwhile. ``pause`` is how many
+        seconds are between two pages. Raises an exception of ``kube.errors``.
         """
         world = self.world
         await self._fill_nodes(kube)
-        agents, sessions, pods = dict(world.agents), _uids(world), dict(world.pods)
+        agents = {key: agent.uid for key, agent in world.agents.items()}
+        sessions, pods = _uids(world), dict(world.pods)
         everywhere: list[str | None] = [None]
         for namespace in list(namespaces) or everywhere:
-            for raw in await kube.list_all(VOICE_AGENTS, namespace):
-                self.agent(raw, deleted=False)
-                agents.pop(_key(raw), None)
-            for raw in await kube.list_all(VOICE_SESSIONS, namespace):
-                self.session(raw, deleted=False)
-                self.queue.add(Item("session", _key(raw)))
-                sessions.pop(_key(raw), None)
-            for raw in await kube.list_all(PODS, namespace, LABEL_AGENT):
-                self.pod(raw, deleted=False)
-                pods.pop(_key(raw), None)
-        for agent in agents:
-            self._forget_agent(agent)
-            self.pool(agent)
-            self.sessions_of(agent)
+            async for page in kube.pages(VOICE_AGENTS, namespace, pause=pause):
+                for raw in page:
+                    self.agent(raw, deleted=False)
+                    agents.pop(_key(raw), None)
+            async for page in kube.pages(VOICE_SESSIONS, namespace, pause=pause):
+                for raw in page:
+                    self.session(raw, deleted=False)
+                    sessions.pop(_key(raw), None)
+            async for page in kube.pages(PODS, namespace, LABEL_AGENT, pause=pause):
+                for raw in page:
+                    self.pod(raw, deleted=False)
+                    pods.pop(_key(raw), None)
+        # Another one may have the name by now.
+        for agent, uid in agents.items():
+            known = world.agents.get(agent)
+            if known and known.uid == uid:
+                self._forget_agent(agent)
+                self.pool(agent)
+                self.sessions_of(agent)
         now = _uids(world)
         for session, uid in sessions.items():
-            # Another one may have the name by now.
             if now.get(session) == uid:
                 world.drop_session(session)
                 self.queue.add(Item("session", session))
@@ -258,6 +275,12 @@ class Intake:
             now = {raw["metadata"]["name"] for raw in found}
             for node in sorted(before ^ now):
                 self._cordoned(node, node in now)
+
+
+def _is_of(known: Session | Pod, raw: Json) -> bool:
+    """Whether an object is what is known of it already."""
+    metadata = raw["metadata"]
+    return (known.uid, str(known.version)) == (metadata["uid"], metadata["resourceVersion"])
 
 
 def _uids(world: World) -> dict[Key, str]:

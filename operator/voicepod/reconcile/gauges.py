@@ -62,6 +62,11 @@ class Gauges(Collector):
         yield GaugeMetricFamily(
             "voicepod_queue_depth", "Objects that wait to be looked at.", self.queue.depth
         )
+        yield GaugeMetricFamily(
+            "voicepod_calls_unseen",
+            "Calls that go on, and that this operator has yet to look at since it leads.",
+            self.queue.patient,
+        )
         yield CounterMetricFamily(
             "voicepod_events_dropped",
             "Kubernetes Events that were not posted because too many waited.",
@@ -73,11 +78,10 @@ class Gauges(Collector):
             "voicepod_sessions", "Sessions that are there, by phase.", labels=(*AGENT, "phase")
         )
         counts = {(agent.key, phase): 0 for agent in agents for phase in Phase}
-        for record in list(self.world.records.values()):
-            key = record.session.agent, record.status.phase
-            if key not in counts:
-                key = NOBODY, key[1]
-            counts[key] = counts.get(key, 0) + 1
+        for agent, roster in self.world.rosters().items():
+            for phase, count in roster.phases.copy().items():
+                key = (agent if (agent, phase) in counts else NOBODY), phase
+                counts[key] = counts.get(key, 0) + count
         for (names, phase), count in counts.items():
             family.add_metric((*names, phase), count)
         return family

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
 
@@ -50,25 +51,46 @@ class Loop:
 
     async def stand_by(self) -> None:
         """Let everything be, until cancelled: another operator works on it."""
+        async with asyncio.TaskGroup() as group:
+            for take in (self.queue.take, self.queue.take_patient):
+                group.create_task(self._let_be(take))
+
+    async def _let_be(self, take: Callable[[], Awaitable[Item]]) -> None:
         while True:
-            self.queue.done(await self.queue.take())
+            self.queue.done(await take())
 
     async def run(self) -> None:
         """Work until cancelled."""
         async with asyncio.TaskGroup() as group:
             for _ in range(_WORKERS):
                 group.create_task(self._work())
+            group.create_task(self._work_patiently())
 
     async def _work(self) -> None:
         while True:
-            item = await self.queue.take()
-            work = asyncio.ensure_future(self._work_on(item))
-            try:
-                await asyncio.shield(work)
-            except asyncio.CancelledError:
-                # An agent that was just offered a job would wait for its token in vain.
-                await asyncio.wait([work], timeout=_LAST_WORK)
-                raise
+            await self._finish(await self.queue.take())
+
+    async def _work_patiently(self) -> None:
+        """Work on what nobody waits for, and rest as long each time.
+
+        Each look asks a pod and LiveKit. Thousands of them one after the other would take most of
+        a processor, and what is left for those who call meanwhile would be slow.
+        """
+        clock = asyncio.get_running_loop().time
+        while True:
+            item = await self.queue.take_patient()
+            began = clock()
+            await self._finish(item)
+            await asyncio.sleep(clock() - began)
+
+    async def _finish(self, item: Item) -> None:
+        work = asyncio.ensure_future(self._work_on(item))
+        try:
+            await asyncio.shield(work)
+        except asyncio.CancelledError:
+            # An agent that was just offered a job would wait for its token in vain.
+            await asyncio.wait([work], timeout=_LAST_WORK)
+            raise
 
     async def _work_on(self, item: Item) -> None:
         try:

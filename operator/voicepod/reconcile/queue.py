@@ -1,5 +1,7 @@
 """A queue of keys: each at most once, never two workers on one key, failures with backoff.
 
+What nobody waits for goes into a second line, which is worked on beside the first by a few.
+
 The same heap of deadlines serves backoff and every timeout of a session.
 """
 
@@ -23,6 +25,9 @@ class KeyedQueue(Generic[K]):
     def __init__(self) -> None:
         self._ready: asyncio.Queue[K] = asyncio.Queue()
         self._queued: set[K] = set()
+        self._calm: asyncio.Queue[K] = asyncio.Queue()
+        self._patient: set[K] = set()
+        """Those in the second line."""
         self._working: set[K] = set()
         self._again: set[K] = set()
         self._failures: dict[K, int] = {}
@@ -33,16 +38,28 @@ class KeyedQueue(Generic[K]):
 
     @property
     def depth(self) -> int:
-        """How many keys could be worked on now."""
+        """How many keys could be worked on now, those that nobody waits for left out."""
         return len(self._queued)
+
+    @property
+    def patient(self) -> int:
+        """How many keys could be worked on that nobody waits for."""
+        return len(self._patient)
 
     def add(self, key: K) -> None:
         """Have a key worked on soon; it is there once, however often it is added."""
+        self._patient.discard(key)
         if key in self._working:
             self._again.add(key)
         elif key not in self._queued:
             self._queued.add(key)
             self._ready.put_nowait(key)
+
+    def add_patiently(self, key: K) -> None:
+        """Have a key worked on that nobody waits for, unless it is asked for sooner."""
+        if key not in self._working and key not in self._queued and key not in self._patient:
+            self._patient.add(key)
+            self._calm.put_nowait(key)
 
     def add_after(self, key: K, delay: float) -> None:
         """Have a key worked on in ``delay`` seconds, unless it is asked for sooner."""
@@ -58,6 +75,18 @@ class KeyedQueue(Generic[K]):
         """Wait for a key; ``done`` or ``failed`` must follow."""
         key = await self._ready.get()
         self._queued.discard(key)
+        return self._begin(key)
+
+    async def take_patient(self) -> K:
+        """Wait for a key of the second line; ``done`` or ``failed`` must follow."""
+        while True:
+            key = await self._calm.get()
+            # If not, it was asked for meanwhile.
+            if key in self._patient:
+                self._patient.discard(key)
+                return self._begin(key)
+
+    def _begin(self, key: K) -> K:
         self._working.add(key)
         self._deadlines.pop(key, None)
         return key

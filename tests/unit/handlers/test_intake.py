@@ -8,7 +8,12 @@ from tests.support.hours import in_hours, now
 from tests.support.operator_stage import clock
 from tests.unit.reconcile import pods
 from tests.unit.reconcile.test_objects import SESSION
-from voicepod.api.names import ANNOTATION_GENERATION, LABEL_AGENT, LABEL_SESSION
+from voicepod.api.names import (
+    ANNOTATION_GENERATION,
+    ANNOTATION_ROOM_CHANGED,
+    LABEL_AGENT,
+    LABEL_SESSION,
+)
 from voicepod.api.session import Phase
 from voicepod.handlers.intake import Intake
 from voicepod.kube.client import NODES, PODS, VOICE_AGENTS, VOICE_SESSIONS
@@ -483,3 +488,64 @@ async def test_who_begins_to_lead_looks_at_everything_and_asks_nobody_what_there
         Item("session", ("voice", "gone")),
         BUDGET,
     }
+
+
+def active() -> dict[str, Any]:
+    """A call that goes on."""
+    return session(annotations={}) | {"status": {"phase": Phase.ACTIVE}}
+
+
+@in_hours
+async def test_nobody_waits_while_who_begins_to_lead_looks_at_calls_that_go_on() -> None:
+    desk = Desk()
+    desk.intake.session(active(), deleted=False)
+    desk.intake.pod(pods.IS_READY, deleted=False)
+    await desk.enqueued()
+
+    desk.intake.take_over()
+
+    assert await desk.enqueued() == []
+    assert await desk.queue.take_patient() == Item("session", CALL)
+
+
+@pytest.mark.parametrize("news", ["touched", "to end", "pod not ready", "pod deleted", "pod gone"])
+def test_a_call_that_something_has_happened_to_is_looked_at_at_once(news: str) -> None:
+    @in_hours
+    async def run() -> None:
+        desk = Desk()
+        call, pod = active(), copy.deepcopy(pods.IS_READY)
+        match news:
+            case "touched":
+                call["metadata"]["annotations"] = {ANNOTATION_ROOM_CHANGED: "an event"}
+            case "to end":
+                call["spec"]["end"] = True
+            case "pod not ready":
+                pod = copy.deepcopy(pods.CREATING)
+            case "pod deleted":
+                pod["metadata"]["deletionTimestamp"] = "2026-01-01T12:00:00Z"
+            case "pod gone":
+                pod = {}
+        desk.intake.session(call, deleted=False)
+        if pod:
+            desk.intake.pod(pod, deleted=False)
+        await desk.enqueued()
+
+        desk.intake.take_over()
+
+        assert Item("session", CALL) in await desk.enqueued()
+
+    run()
+
+
+@in_hours
+async def test_what_is_known_already_makes_no_work_when_it_is_told_or_listed_again() -> None:
+    desk, kube = Desk(), FakeKube()
+    _put(kube)
+    await desk.intake.fill(kube, [])
+    await desk.enqueued()
+
+    for raw in await kube.list_all(PODS, None):
+        desk.intake.pod(raw, deleted=False)
+    await desk.intake.fill(kube, [])
+
+    assert await desk.enqueued() == []

@@ -65,6 +65,45 @@ async def test_a_key_that_was_added_while_worked_on_comes_again() -> None:
 
 
 @in_hours
+async def test_what_nobody_waits_for_is_in_a_line_of_its_own_and_there_once() -> None:
+    queue = KeyedQueue[str]()
+    for key in ("a", "b", "a"):
+        queue.add_patiently(key)
+
+    assert await taken(queue) is None
+    assert (queue.depth, queue.patient) == (0, 2)
+    assert [await queue.take_patient() for _ in range(2)] == ["a", "b"]
+    assert queue.patient == 0
+
+
+@in_hours
+async def test_a_key_of_the_second_line_that_is_asked_for_changes_over_to_the_first() -> None:
+    queue = KeyedQueue[str]()
+    queue.add_patiently("a")
+    queue.add_patiently("b")
+
+    queue.add("a")
+
+    assert await taken(queue) == "a"
+    queue.done("a")
+    assert await queue.take_patient() == "b"
+    assert await taken(queue) is None
+
+
+@in_hours
+async def test_a_key_of_the_second_line_is_never_with_two_workers() -> None:
+    queue = KeyedQueue[str]()
+    queue.add_patiently("a")
+    await queue.take_patient()
+
+    queue.add("a")
+
+    assert await taken(queue) is None
+    queue.done("a")
+    assert await taken(queue) == "a"
+
+
+@in_hours
 async def test_many_workers_share_the_keys_and_never_one_of_them() -> None:
     queue = KeyedQueue[str]()
     busy: set[str] = set()
