@@ -55,6 +55,10 @@ bench-claim: $(VENV)/.installed ## Time to a session's pod under load, and what 
 bench-nodes: $(VENV)/.installed ## A day of calls on Karpenter's nodes, and what they cost (QUICK=1: a look)
 	@$(BIN)/python -m bench.nodes
 
+.PHONY: bench-scale
+bench-scale: $(VENV)/.installed ## The same beside 10,000 calls, and the operator's restart (SESSIONS=1000 MINUTES=1: a look)
+	@$(BIN)/python -m bench.scale
+
 .PHONY: bench-takeover
 bench-takeover: $(VENV)/.installed ## Time without an agent when one is killed, deleted, hangs (N=20 each)
 	@$(BIN)/python -m bench.takeover

@@ -28,8 +28,17 @@ def cpu_seconds() -> dict[str, float]:
 
 def memory_mb(name: str) -> float:
     """Return a process's resident memory in MB."""
+    return _status_mb(name, "VmRSS:")
+
+
+def peak_mb(name: str) -> float:
+    """Return the most resident memory that a process has had, in MB."""
+    return _status_mb(name, "VmHWM:")
+
+
+def _status_mb(name: str, field: str) -> float:
     status = Path(f"/proc/{_pid(name)}/status").read_text()
-    line = next(line for line in status.splitlines() if line.startswith("VmRSS:"))
+    line = next(line for line in status.splitlines() if line.startswith(field))
     return int(line.split()[1]) * 1024 / 1_000_000
 
 

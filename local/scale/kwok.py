@@ -7,6 +7,7 @@ from typing import Any
 from local.scale.site import ADDRESS, KWOK, PLANE
 
 NODES = 10
+"""How many there are, unless somebody says otherwise."""
 
 # The kubelet's default, and more than such pods need of it; but for nodes that say it themselves.
 CAPACITY = {"cpu": "32", "memory": "256Gi", "pods": "110"}
@@ -153,11 +154,16 @@ def _stage(
     }
 
 
-def nodes() -> list[dict[str, Any]]:
+def name_of(number: int) -> str:
+    """Return the name of a node; the first is 0."""
+    return f"kwok-{number}"
+
+
+def nodes(count: int) -> list[dict[str, Any]]:
     """Return the manifests of the nodes."""
     return [
-        {"apiVersion": "v1", "kind": "Node", "metadata": {"name": f"kwok-{number}"}}
-        for number in range(NODES)
+        {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name_of(number)}}
+        for number in range(count)
     ]
 
 

@@ -44,9 +44,14 @@ async def fetch() -> dict[str, Any]:
     return await _get("ledger")
 
 
+async def standing() -> dict[str, int]:
+    """Return how many sessions and pods there are now, and what the pods are doing."""
+    return await _get("standing")
+
+
 async def warm() -> int:
     """Return how many pods are warm now."""
-    return int((await _get("standing"))["warm"])
+    return (await standing())["warm"]
 
 
 async def until(seconds: float, **wanted: int) -> None:
@@ -55,9 +60,9 @@ async def until(seconds: float, **wanted: int) -> None:
     Raises LocalError when that is not so within `seconds`.
     """
     deadline = time.monotonic() + seconds
-    while not wanted.items() <= (standing := await _get("standing")).items():
+    while not wanted.items() <= (now := await standing()).items():
         if time.monotonic() > deadline:
-            raise LocalError(f"after {seconds:g} s there are {standing}, not {wanted}")
+            raise LocalError(f"after {seconds:g} s there are {now}, not {wanted}")
         await asyncio.sleep(_LOOK_EVERY)
 
 

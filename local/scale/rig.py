@@ -35,6 +35,7 @@ from local.scale.site import (
     SIDECARS_URL,
     SYSTEM,
 )
+from local.scale.upkeep import GRACE_SECONDS, Upkeep
 
 TOOLS = frozenset(
     {
@@ -50,9 +51,6 @@ TOOLS = frozenset(
 
 READY_SECONDS = 60.0
 
-# What the operator may take to finish what it has in hand.
-GRACE_SECONDS = 20.0
-
 # Who writes what. Reads are not told: they would be many, and nobody counts them.
 _POLICY = {
     "apiVersion": "audit.k8s.io/v1",
@@ -66,18 +64,21 @@ _POLICY = {
 
 
 @contextmanager
-def running(autoscaled: Autoscaled | None = None) -> Iterator[None]:
+def running(nodes: int | Autoscaled = kwok.NODES) -> Iterator[Upkeep]:
     """Have everything up, from nothing, while the body runs. Raises LocalError when it cannot be.
 
-    The nodes are fixed, unless Karpenter is to make them. Only one can be up on a machine: another
-    one waits.
+    There are so many nodes, unless Karpenter is to make them. An operator whose process ends is
+    started again. Only one rig can be up on a machine: another one waits.
     """
     HOME.mkdir(parents=True, exist_ok=True)
     with exclusive(HOME):
         down()  # what one left that was killed
         try:
-            _up(autoscaled)
-            yield
+            _up(nodes)
+            with Upkeep(_start_operator).on() as upkeep:
+                wait_for_operator()
+                _start_gateway()
+                yield upkeep
         finally:
             down()
 
@@ -93,7 +94,8 @@ def down() -> None:
         shutil.rmtree(PLANE.state)
 
 
-def _up(autoscaled: Autoscaled | None) -> None:
+def _up(nodes: int | Autoscaled) -> None:
+    autoscaled = nodes if isinstance(nodes, Autoscaled) else None
     PLANE.state.mkdir(mode=0o700)
     tools.ensure_tools(PLANE.bin, TOOLS | ({KARPENTER} if autoscaled else set()))
     AUDIT_POLICY.write_text(json.dumps(_POLICY))
@@ -109,15 +111,14 @@ def _up(autoscaled: Autoscaled | None) -> None:
     apply([*_namespaces(keys), *_accounts()])
     for account in ACCOUNTS:
         PLANE.admit_account(account, SYSTEM)
-    if autoscaled:
-        karpenter.start(autoscaled)
-        ready = karpenter.READY_URL
-        what = "starting Karpenter"
-        PLANE.daemons.wait(what, lambda: _answers(ready), [KARPENTER], READY_SECONDS)
+    if isinstance(nodes, Autoscaled):
+        karpenter.start(nodes)
+        _wait(KARPENTER, karpenter.READY_URL)
     else:
-        apply(kwok.nodes())
+        apply(kwok.nodes(nodes))
         run([*PLANE.kubectl, "wait", "node", "--all", "--for=condition=Ready", "--timeout=60s"])
-    _start_processes()
+    _start_python(SIDECARS, "local.scale.sidecars")
+    _wait(SIDECARS, f"{SIDECARS_URL}/healthz")
 
 
 def apply(manifests: Iterable[Mapping[str, Any]]) -> None:
@@ -171,8 +172,7 @@ def _accounts() -> list[dict[str, Any]]:
     ]
 
 
-def _start_processes() -> None:
-    _start_python(SIDECARS, "local.scale.sidecars", f"{SIDECARS_URL}/healthz")
+def _start_operator() -> None:
     settings = {
         "VOICEPOD_NAMESPACE": SYSTEM,
         "VOICEPOD_POD_NAME": "operator",
@@ -180,32 +180,39 @@ def _start_processes() -> None:
         "VOICEPOD_URL": OPERATOR_URL,
         "VOICEPOD_SIDECAR_IMAGE": "voicepod/operator:dev",
     }
-    for name, url in (("operator", OPERATOR_URL), ("gateway", GATEWAY_URL)):
-        _start_python(
-            name,
-            "voicepod.main",
-            f"{url}/readyz",
-            name,
-            env={
-                **(settings if name == "operator" else {"VOICEPOD_OPERATOR_URL": OPERATOR_URL}),
-                "VOICEPOD_PORT": url.rpartition(":")[2],
-                "KUBECONFIG": str(PLANE.kubeconfig_of(name)),
-            },
-        )
+    _start_voicepod("operator", OPERATOR_URL, settings)
+
+
+def wait_for_operator() -> None:
+    """Wait until the operator knows what there is."""
+    _wait("operator", f"{OPERATOR_URL}/readyz")
+
+
+def _start_gateway() -> None:
+    _start_voicepod("gateway", GATEWAY_URL, {"VOICEPOD_OPERATOR_URL": OPERATOR_URL})
+    _wait("gateway", f"{GATEWAY_URL}/readyz")
+
+
+def _start_voicepod(name: str, url: str, settings: Mapping[str, str]) -> None:
+    kubeconfig = str(PLANE.kubeconfig_of(name))
+    listens = {"VOICEPOD_PORT": url.rpartition(":")[2], "KUBECONFIG": kubeconfig}
+    _start_python(name, "voicepod.main", name, env={**settings, **listens})
 
 
 def _start_python(
-    name: str, module: str, ready: str, *arguments: str, env: Mapping[str, str] | None = None
+    name: str, module: str, *arguments: str, env: Mapping[str, str] | None = None
 ) -> None:
     path = os.pathsep.join(str(REPOSITORY / part) for part in ("operator", "."))
-    daemons = PLANE.daemons
-    daemons.start(
+    PLANE.daemons.start(
         sys.executable,
         *("-m", module, *arguments),
         name=name,
         env={"PYTHONPATH": path, **(env or {})},
     )
-    daemons.wait(f"starting the {name}", lambda: _answers(ready), [name], READY_SECONDS)
+
+
+def _wait(name: str, ready: str) -> None:
+    PLANE.daemons.wait(f"starting the {name}", lambda: _answers(ready), [name], READY_SECONDS)
 
 
 def _answers(url: str) -> bool:

@@ -53,6 +53,10 @@ class Sidecars:
         self._rooms = rooms
         self._sidecars: dict[str, Sidecar] = {}
         self._sessions: dict[str, SessionLife] = {}
+        self._told: set[str] = set()
+        """Uids of sessions that a pod was told of."""
+        self._waiting: set[str] = set()
+        """Those of sessions that are there, and that no pod was told of yet."""
 
     async def act(self, request: web.Request) -> web.Response:
         """Answer the operator in the place of the pod that it means."""
@@ -60,9 +64,15 @@ class Sidecars:
         pod = jwt.decode(token, options={"verify_signature": False})["aud"]
         try:
             answer = self._sidecars[pod].act(act, token)
+            if act is Act.ASSIGN:
+                self._note_told(self._sidecars[pod].life.told[-1].session)
         except Refused as error:
             return web.json_response(Refusal(error.reason, error.message).to_dict(), status=409)
         return web.json_response(answer, status=202 if act is Act.END else 200)
+
+    def _note_told(self, session: str) -> None:
+        self._told.add(session)
+        self._waiting.discard(session)
 
     async def ledger(self, _: web.Request) -> web.Response:
         """Tell what was seen."""
@@ -82,6 +92,7 @@ class Sidecars:
                 "pods": len(pods),
                 "warm": sum(one.warm for one in pods),
                 "calls": sum(one.in_call for one in pods),
+                "waiting": len(self._waiting),
             }
         )
 
@@ -125,10 +136,15 @@ class Sidecars:
     def session_changed(self, raw: dict[str, Any], deleted: bool) -> None:
         """Take over what the API server says of a session."""
         metadata, now = raw["metadata"], time.monotonic()
-        life = self._sessions.setdefault(metadata["uid"], SessionLife(metadata["name"], now))
+        life = self._sessions.get(metadata["uid"])
+        if life is None:
+            life = self._sessions[metadata["uid"]] = SessionLife(metadata["name"], now)
+            if metadata["uid"] not in self._told:
+                self._waiting.add(metadata["uid"])
         life.status = raw.get("status", {})
         if deleted:
             life.gone = now
+            self._waiting.discard(metadata["uid"])
 
 
 async def watch(http: aiohttp.ClientSession, resource: Resource, changed: Changed) -> None:

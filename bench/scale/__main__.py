@@ -1,0 +1,107 @@
+"""`python -m bench.scale`; SESSIONS=1000 MINUTES=1 for a look whether it works at all."""
+
+import math
+import os
+import sys
+import time
+from dataclasses import dataclass
+
+import uvloop
+
+from bench.claim.window import TTL
+from bench.scale import report
+from bench.scale.churn import Standing, churn, lost, settle
+from bench.scale.watched import catch_up
+from local.errors import LocalError
+from local.progress import console, step
+from local.scale import kwok, ledger, rig
+from local.scale.callers import call
+from local.scale.held import Held, holding
+from local.scale.site import PLANE
+from local.scale.upkeep import Upkeep
+from voicepod.kube import client
+
+FEW = 100
+"""Calls that are on while the time is measured that the others are compared with."""
+
+# Pods of those who come and go, the pods that end among them.
+_SPARE = 200
+
+# Seconds in which a pool of five hundred must be full; and ten thousand pods be ready.
+_PATIENCE = 300.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much of it, and for how long."""
+
+    sessions: int
+    minutes: float
+
+    @property
+    def pool(self) -> int:
+        """Warm pods: one for each twenty calls."""
+        return self.sessions // 20
+
+    @property
+    def nodes(self) -> int:
+        """As many as hold all of it."""
+        return math.ceil((self.sessions + self.pool + _SPARE) / int(kwok.CAPACITY["pods"]))
+
+    @property
+    def reference(self) -> float:
+        """Seconds of churn beside few calls: enough for a p99 to mean something."""
+        return 0.3 * 60 * self.minutes
+
+
+async def measure(plan: Plan, upkeep: Upkeep) -> bool:
+    """Measure all of it, and tell; returns whether every session went well."""
+    async with client.connect(PLANE.kubeconfig_of("callers")) as kube, holding(kube) as held:
+        few, many = Standing(FEW, plan.pool), Standing(plan.sessions, plan.pool)
+        agent = rig.voice_agent(
+            plan.pool, startDeadline="1h", maxDuration="24h", ttlAfterFinished=TTL
+        )
+        rig.apply([agent])
+        with step(f"waiting for {plan.pool} warm pods, then for {FEW} calls"):
+            await settle(Standing(0, plan.pool), _PATIENCE)
+            kept = [caller.uid for caller in await held.make(FEW)]
+            await settle(few)
+        reference = await churn(kube, "few", few, plan.reference, kill=False)
+        kept += await _lay_down(held, upkeep, plan)
+        began = time.monotonic()
+        with step("waiting for the operator to catch up"):
+            await call(kube, "first", [0.0], talk=1.0)
+            start = await catch_up(began, plan.sessions, plan.pool)
+            await settle(many)
+        starts = upkeep.starts
+        scaled = await churn(kube, "many", many, 60 * plan.minutes, kill=True)
+        return report.tell(
+            report.Results(
+                reference,
+                scaled,
+                start,
+                lost(kept, await ledger.fetch()),
+                unplanned=upkeep.starts - starts - 1,
+                nodes=plan.nodes,
+            )
+        )
+
+
+async def _lay_down(held: Held, upkeep: Upkeep, plan: Plan) -> list[str]:
+    with step(f"laying down {plan.sessions - FEW} calls"), upkeep.away():
+        return await held.lay_down(plan.sessions - FEW, plan.nodes, model="held-0000")
+
+
+def main() -> None:
+    """Bring everything up, measure, and take it down."""
+    plan = Plan(int(os.environ.get("SESSIONS", "10000")), float(os.environ.get("MINUTES", "5")))
+    try:
+        with rig.running(plan.nodes) as upkeep:
+            good = uvloop.run(measure(plan, upkeep))
+    except LocalError as error:
+        console.print(f"error: {error}", markup=False)
+        sys.exit(1)
+    sys.exit(not good)
+
+
+main()
