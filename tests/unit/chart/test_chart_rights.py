@@ -197,3 +197,14 @@ def test_who_edits_a_namespace_may_edit_its_agents() -> None:
 def test_the_chart_holds_no_secret() -> None:
     # The webhook's and LiveKit's keys are in Secrets that VoiceAgents name.
     assert "Secret" not in render().kinds()
+
+
+def test_releases_that_share_the_namespaces_of_a_cluster_have_no_object_in_common() -> None:
+    one = render(fullnameOverride="one", watchNamespaces=["voice"])
+    two = render(fullnameOverride="two", watchNamespaces=["sales"], crds={"enabled": False})
+    assert not {place(found) for found in one} & {place(found) for found in two}
+
+
+def place(found: Object) -> tuple[str, str | None, str]:
+    metadata = found["metadata"]
+    return found["kind"], metadata.get("namespace"), metadata["name"]
