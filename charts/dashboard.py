@@ -271,7 +271,10 @@ ROWS: Final = (
             Panel(
                 "Queue",
                 "What waits at the moment of a scrape; above zero for minutes is too much.",
-                (Query("sum(voicepod_queue_depth)", "depth"),),
+                (
+                    Query("sum(voicepod_queue_depth)", "depth"),
+                    Query("sum(voicepod_calls_unseen)", "calls that a new leader has yet to see"),
+                ),
             ),
             Panel(
                 "Work on one object",
