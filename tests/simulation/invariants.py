@@ -61,7 +61,8 @@ class Always:
         if status.get("endReason") in _ON_PURPOSE and "ending" in status["times"]:
             ending = datetime.fromisoformat(status["times"]["ending"])
             self.parted[sid_of(item)] = ending.timestamp()
-        elif type_ == "DELETED" and goes_on(item):
+        elif type_ == "DELETED" and "endReason" not in status:
+            # Be it that its end was asked for before: nobody has acted on that.
             self.parted[sid_of(item)] = unix() + _HEARD
 
     def _pod_changed(self, type_: str, item: Object) -> None:
