@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 import uvloop
 
+from bench import command
 from bench.claim import report, window
-from local.errors import LocalError
-from local.progress import console
 from local.scale import rig
 from local.scale.site import PLANE
 from voicepod.kube import client
@@ -55,12 +54,8 @@ async def measure(plan: Plan) -> bool:
 def main() -> None:
     """Bring everything up, measure, and take it down."""
     plan = QUICK if os.environ.get("QUICK") else FULL
-    try:
-        with rig.running():
-            good = uvloop.run(measure(plan))
-    except LocalError as error:
-        console.print(f"error: {error}", markup=False)
-        sys.exit(1)
+    with command.plainly(), rig.running():
+        good = uvloop.run(measure(plan))
     sys.exit(not good)
 
 

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 
 import uvloop
 
+from bench import command
 from bench.nodes import day, report
 from bench.nodes.day import PACE, Phase
 from bench.nodes.report import Seen
 from bench.nodes.watch import evicted, watched
-from local.errors import LocalError
-from local.progress import console, step
+from local.progress import step
 from local.scale import karpenter, ledger, nodes, rig
 from local.scale.callers import call
 from local.scale.karpenter import Autoscaled
@@ -70,12 +70,8 @@ async def measure(phases: Sequence[Phase]) -> bool:
 
 def main() -> None:
     """Bring everything up, measure, and take it down."""
-    try:
-        with rig.running(Autoscaled(PLACES, PACE)):
-            good = uvloop.run(measure(day.QUICK if os.environ.get("QUICK") else day.FULL))
-    except LocalError as error:
-        console.print(f"error: {error}", markup=False)
-        sys.exit(1)
+    with command.plainly(), rig.running(Autoscaled(PLACES, PACE)):
+        good = uvloop.run(measure(day.QUICK if os.environ.get("QUICK") else day.FULL))
     sys.exit(not good)
 
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import uvloop
 
+from bench import command
 from bench.claim.window import TTL
 from bench.scale import report
 from bench.scale.churn import Standing, churn, lost, settle
 from bench.scale.watched import catch_up
-from local.errors import LocalError
-from local.progress import console, step
+from local.progress import step
 from local.scale import kwok, ledger, rig
 from local.scale.callers import call
 from local.scale.held import Held, holding
@@ -95,12 +95,8 @@ async def _lay_down(held: Held, upkeep: Upkeep, plan: Plan) -> list[str]:
 def main() -> None:
     """Bring everything up, measure, and take it down."""
     plan = Plan(int(os.environ.get("SESSIONS", "10000")), float(os.environ.get("MINUTES", "5")))
-    try:
-        with rig.running(plan.nodes) as upkeep:
-            good = uvloop.run(measure(plan, upkeep))
-    except LocalError as error:
-        console.print(f"error: {error}", markup=False)
-        sys.exit(1)
+    with command.plainly(), rig.running(plan.nodes) as upkeep:
+        good = uvloop.run(measure(plan, upkeep))
     sys.exit(not good)
 
 
