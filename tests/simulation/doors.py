@@ -31,18 +31,6 @@ class KubeDoor(Kube):
             f"get {resource.plural} {name}", lambda: self._store.get(resource, namespace, name)
         )
 
-    async def list_all(
-        self,
-        resource: Resource,
-        namespace: str | None,
-        label_selector: str = "",
-        field_selector: str = "",
-    ) -> list[Object]:
-        return await self._reach(
-            f"list {resource.plural} {label_selector}{field_selector}",
-            lambda: self._store.list_all(resource, namespace, label_selector, field_selector),
-        )
-
     async def pages(
         self,
         resource: Resource,
@@ -51,7 +39,10 @@ class KubeDoor(Kube):
         field_selector: str = "",
         pause: float = 0.0,
     ) -> AsyncIterator[list[Object]]:
-        yield await self.list_all(resource, namespace, label_selector, field_selector)
+        yield await self._reach(
+            f"list {resource.plural} {label_selector}{field_selector}",
+            lambda: self._store.list_all(resource, namespace, label_selector, field_selector),
+        )
 
     async def create(
         self, resource: Resource, namespace: str, body: Object, dry_run: bool = False

@@ -89,22 +89,6 @@ class FakeKube(Kube):
         await self._called("get", resource, namespace, name)
         return self.find(resource, namespace, name)
 
-    async def list_all(
-        self,
-        resource: Resource,
-        namespace: str | None,
-        label_selector: str = "",
-        field_selector: str = "",
-    ) -> list[Object]:
-        await self._called("list", resource, namespace, "")
-        return [
-            item
-            for (place, _), item in self._kind(resource).items()
-            if namespace in (None, place)
-            and _selected(item, label_selector)
-            and (field_selector != CORDONED or item["spec"].get("unschedulable"))
-        ]
-
     async def pages(
         self,
         resource: Resource,
@@ -113,7 +97,14 @@ class FakeKube(Kube):
         field_selector: str = "",
         pause: float = 0.0,
     ) -> AsyncIterator[list[Object]]:
-        yield await self.list_all(resource, namespace, label_selector, field_selector)
+        await self._called("list", resource, namespace, "")
+        yield [
+            item
+            for (place, _), item in self._kind(resource).items()
+            if namespace in (None, place)
+            and _selected(item, label_selector)
+            and (field_selector != CORDONED or item["spec"].get("unschedulable"))
+        ]
 
     async def create(
         self, resource: Resource, namespace: str, body: Object, dry_run: bool = False
