@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from voicepod.plan.inputs import Calls, Inputs, Node
-from voicepod.plan.load import Load, growth, highest, loads
+from voicepod.plan.load import Load, enough_for, growth, highest, loads
 from voicepod.plan.pool import Waiting, waiting
 from voicepod.plan.shared import Worker, fetching, worker
-from voicepod.reconcile.demand import enough_for
 
 
 @dataclass(frozen=True, slots=True)

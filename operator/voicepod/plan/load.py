@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
-from voicepod.reconcile.demand import margin
-
 _HOUR: Final = 3600.0
+
+# What is more than this many standard deviations above its mean happens once in a hundred times.
+_DEVIATIONS: Final = 2.33
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,4 +69,14 @@ def growth(day: Sequence[Load], holding: float, seconds: float) -> int:
     changed = 1 - math.exp(-seconds / holding)
     rise = max(after.level - before.level for before, after in pairwise([day[-1], *day]))
     top = max(load.top for load in day)
-    return math.ceil(rise * changed + margin(2 * top * changed))
+    return math.ceil(rise * changed + _margin(2 * top * changed))
+
+
+def enough_for(mean: float) -> int:
+    """Return how many are enough, but for one time in a hundred, of what chance makes ``mean``."""
+    return math.ceil(mean + _margin(mean))
+
+
+def _margin(variance: float) -> float:
+    """Return what lies above a mean one time in a hundred at the most."""
+    return _DEVIATIONS * math.sqrt(variance)

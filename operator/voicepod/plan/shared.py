@@ -9,7 +9,7 @@ the mean, here as in a pod of the call's own: the peaks of many calls even out o
 from dataclasses import dataclass
 
 from voicepod.plan.inputs import Node, Shared, Size
-from voicepod.reconcile.demand import enough_for
+from voicepod.plan.load import enough_for
 
 
 @dataclass(frozen=True, slots=True)

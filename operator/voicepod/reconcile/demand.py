@@ -1,7 +1,7 @@
 """How many pods of a VoiceAgent should wait: as many as calls come while one pod starts.
 
 That number is a matter of chance with the mean *arrival rate x time to refill*, and the margin is
-what it takes so that the pool is empty for one call in a hundred: 2.33 standard deviations of a
+what it takes so that the pool is empty for one call in a thousand: 3.09 standard deviations of a
 Poisson distribution, whose deviation is the square root of its mean.
 """
 
@@ -13,8 +13,9 @@ from typing import Final
 
 from voicepod.api.agent import Pool, VoiceAgentStatus
 
-# What is more than this many standard deviations above its mean happens once in a hundred times.
-_DEVIATIONS: Final = 2.33
+# What is more than this many standard deviations above its mean happens once in a thousand times.
+# Once in a hundred would be the 99th percentile of all starts: the least haste would show there.
+_DEVIATIONS: Final = 3.09
 
 # In seconds. A burst shows in a quarter of a minute, and what is usual in five: the higher rate
 # counts, so that the pool grows at once and a pause between two calls does not empty it.
@@ -95,22 +96,13 @@ class Demand:
         return _within(pool, self._wanted)
 
     def _need(self, now: datetime) -> int:
-        return enough_for(self.rate(now) * (self.refill_seconds or _FIRST_GUESS))
+        mean = self.rate(now) * (self.refill_seconds or _FIRST_GUESS)
+        return math.ceil(mean + _DEVIATIONS * math.sqrt(mean))
 
     def wake(self, pool: Pool) -> float | None:
         """Return the seconds until the pool may have become too large; None when it cannot."""
         calm = not self._arrivals and self._wanted <= pool.min
         return None if calm else _SHRINK.total_seconds()
-
-
-def enough_for(mean: float) -> int:
-    """Return how many are enough, but for one time in a hundred, of what chance makes ``mean``."""
-    return math.ceil(mean + margin(mean))
-
-
-def margin(variance: float) -> float:
-    """Return what lies above a mean one time in a hundred at the most."""
-    return _DEVIATIONS * math.sqrt(variance)
 
 
 def _within(pool: Pool, pods: int) -> int:

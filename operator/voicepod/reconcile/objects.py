@@ -112,7 +112,7 @@ class Pod:
     ip: str
     node: str
     placed: datetime | None
-    """When it was given its node, as precise as the scheduler is: a second."""
+    """When it was given its node, or the scheduler began to make room for it; to a second."""
     ready: bool
     ready_since: datetime | None
     """As precise as the kubelet is: a second."""
@@ -176,7 +176,7 @@ def parse_pod(raw: Json) -> Pod:
         else None,
         ip=status.get("podIP", ""),
         node=raw["spec"].get("nodeName", ""),
-        placed=_since(conditions.get("PodScheduled")),
+        placed=_placed(status, conditions.get("PodScheduled")),
         ready=ready and not finished,
         ready_since=_since(conditions.get("Ready")),
         deleting="deletionTimestamp" in meta,
@@ -194,6 +194,13 @@ def _since(condition: Json | None) -> datetime | None:
     if condition is None or condition["status"] != "True":
         return None
     return _moment(condition["lastTransitionTime"])
+
+
+def _placed(status: Json, scheduled: Json | None) -> datetime | None:
+    if scheduled and status.get("nominatedNodeName"):
+        # Pods of a lower priority have to go there first, such as placeholders.
+        return _moment(scheduled["lastTransitionTime"])
+    return _since(scheduled)
 
 
 def _agent_status(status: Json) -> Json:

@@ -107,6 +107,9 @@ class World:
         if known is None or known.uid != pod.uid or known.version <= pod.version:
             if known:
                 self._unlist(known)
+                if known.uid == pod.uid and known.placed and pod.placed not in (None, known.placed):
+                    # Room was made for it before it got its node: that belongs to its start.
+                    pod = replace(pod, placed=known.placed)
             self.pods[pod.key] = pod
             self._list(pod)
             if pod.session is None and pod.ready_since and not (known and known.ready):

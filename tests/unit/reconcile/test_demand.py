@@ -35,15 +35,15 @@ def test_as_many_wait_as_calls_come_while_a_pod_starts_and_a_margin() -> None:
     demand, now = after_calls(600, each_second=5)
 
     assert demand.rate(now) == 5
-    # 15 on the average, and 2.33 times their square root.
-    assert demand.wanted(WIDE, now) == 25
+    # 15 on the average, and 3.09 times their square root.
+    assert demand.wanted(WIDE, now) == 27
 
 
 def test_a_burst_is_answered_within_its_first_seconds() -> None:
     demand, now = after_calls(3, each_second=10)
 
     assert demand.rate(now) == 2
-    assert demand.wanted(WIDE, now) == 12
+    assert demand.wanted(WIDE, now) == 14
 
 
 def test_the_pool_never_leaves_its_bounds() -> None:

@@ -70,6 +70,8 @@ def test_a_ready_pod_has_no_problem_and_says_where_it_is() -> None:
 
 def test_a_pod_that_no_node_takes_has_no_place() -> None:
     assert parse_pod(pods.UNSCHEDULABLE).placed is None
+    nominated = pods.UNSCHEDULABLE["status"] | {"nominatedNodeName": "node-1"}
+    assert parse_pod(pods.UNSCHEDULABLE | {"status": nominated}).placed == at(1)
     assert parse_pod(pods.NEW).placed is None
 
 

@@ -278,6 +278,31 @@ def test_the_time_to_refill_begins_with_a_pods_place_on_a_node(world: World) -> 
     assert world.demands[DESK].refill_seconds == 63, "nobody says when it got its place"
 
 
+def test_the_time_to_refill_has_in_it_what_it_takes_to_make_room(world: World) -> None:
+    world.put_pod(pod(version=1, session=None, placed=at(60)))
+    world.put_pod(pod(version=2, session=None, placed=at(62)))
+    world.put_pod(pod(version=3, session=None, placed=at(62), ready=True, ready_since=at(63)))
+
+    assert world.demands[DESK].refill_seconds == 3
+
+
+def test_the_time_to_refill_has_no_room_in_it_that_was_given_to_another(world: World) -> None:
+    world.put_pod(pod(version=1, session=None, placed=at(0)))
+    world.put_pod(pod(version=2, session=None, placed=None))
+    world.put_pod(pod(version=3, session=None, placed=at(60), ready=True, ready_since=at(63)))
+
+    assert world.demands[DESK].refill_seconds == 3
+
+
+def test_a_pod_that_is_put_is_the_very_one_that_is_kept(world: World) -> None:
+    waiting = pod(session=None, placed=at(60))
+    world.put_pod(waiting)
+    going = replace(waiting, deleting=True)
+    world.put_pod(going)
+
+    assert world.pods[going.key] is going, "who could not delete it looks whether it still is"
+
+
 def test_a_pod_that_is_claimed_is_its_sessions_and_idle_no_more(world: World) -> None:
     world.put_pod(pod(session=None))
     assert (world.idle_pods(DESK), world.pods_named_for(KEY)) == ([pod(session=None)], [])
