@@ -116,6 +116,9 @@ class SessionReconciler:
             if not decision.actions:
                 record.problem = None
                 return decision
+            if DeleteSession() in decision.actions:
+                # Its end is to be read first, and counted, however long that could not be written.
+                await self._write_status(record)
             failure: Stuck | KubeError | None = None
             for action in decision.actions:
                 # One that fails keeps none of the others: a pod that cannot be started does not

@@ -11,7 +11,7 @@ from tests.support.fake_kube import Call
 from tests.support.hours import in_hours
 from tests.support.operator_stage import ROOM, SID, URL, Stage
 from tests.unit.reconcile import pods
-from tests.unit.reconcile.scenes import condition_of
+from tests.unit.reconcile.scenes import at, condition_of
 from voicepod.api.conditions import ConditionType, Reason
 from voicepod.api.session import Phase
 from voicepod.assignment.errors import PodError, PodRefused, PodUnreachable
@@ -554,6 +554,29 @@ async def test_nothing_is_done_about_an_end_before_the_api_server_knows_of_it() 
 
         assert stage.pod_names() == []
         assert stage.status().end_reason is Reason.CALLER_LEFT
+
+
+@in_hours
+async def test_a_session_does_not_go_before_its_end_was_written() -> None:
+    async with Stage() as stage:
+        await live_call(stage, lifecycle={"ttlAfterFinished": "5s"})
+        left = []
+
+        async def fault(call: Call) -> None:
+            if call.plural != VOICE_SESSIONS.plural:
+                return
+            seen = stage.status()
+            if call.verb == "delete":
+                left.append(seen)
+            elif seen.end_reason and stage.sessions.clock() < at(60):
+                raise Unavailable("it is away")
+
+        stage.kube.fault = fault
+        stage.callers()
+        stage.touch("EV_left")
+        await asyncio.sleep(120)
+
+        assert [(one.phase, bool(one.pod_seconds)) for one in left] == [(Phase.ENDED, True)]
 
 
 @in_hours
