@@ -9,18 +9,16 @@ from functools import partial
 from prometheus_client import CollectorRegistry
 from yarl import URL
 
-from voicepod.api.names import LABEL_AGENT
 from voicepod.assignment.client import PodClient, pod_session
 from voicepod.builders.pod import Sidecar
 from voicepod.checkpoints import Checkpoints
 from voicepod.credentials import CredentialStore
 from voicepod.handlers.http import create_app
 from voicepod.handlers.intake import Intake
-from voicepod.handlers.watches import registry_for
+from voicepod.handlers.watches import follow_calls, registry_for
 from voicepod.kube import client as kube_client
-from voicepod.kube.client import PODS, Kube
+from voicepod.kube.client import Kube
 from voicepod.kube.events import Events
-from voicepod.kube.follow import follow
 from voicepod.kube.lease import Candidate, Election
 from voicepod.kube.watch import watching
 from voicepod.livekit.rooms import Rooms, client_session
@@ -114,8 +112,6 @@ async def run() -> None:
             metrics,
         )
 
-        everywhere: list[str | None] = [None]
-
         async def lead() -> None:
             """Stand by until this operator leads; then work."""
             async with asyncio.TaskGroup() as group:
@@ -138,11 +134,8 @@ async def run() -> None:
             keep_for_good()
             async with watching(registry_for(intake), settings.namespaces) as stop:
                 tasks += [
+                    group.create_task(follow_calls(kube, settings.namespaces, intake)),
                     group.create_task(fill_again(fill)),
-                    *(
-                        group.create_task(follow(kube, PODS, namespace, LABEL_AGENT, intake.pod))
-                        for namespace in settings.namespaces or everywhere
-                    ),
                 ]
                 ready.set()
                 logger.info("the operator is ready")

@@ -114,8 +114,8 @@ async def test_who_leads_from_the_start_lists_everything_once_and_then_watches(
     async with process(http):
         kube.put(VOICE_SESSIONS, "voice", SESSION)
         await reconciled(kube)
-    # One list of ours, and of kopf's a list and a watch.
-    assert api.requests.count("GET /apis/voicepod.dev/v1alpha1/voicesessions") == 3
+    # One list, and the watch.
+    assert api.requests.count("GET /apis/voicepod.dev/v1alpha1/voicesessions") == 2
 
 
 async def test_only_agent_pods_are_listed_and_watched(

@@ -24,7 +24,9 @@ from voicepod.gateway.tokens import Tokens, token_door
 from voicepod.gateway.watches import registry_for
 from voicepod.gateway.webhooks import Webhooks, webhook_door
 from voicepod.kube import client as kube_client
+from voicepod.kube.client import VOICE_SESSIONS
 from voicepod.kube.events import Events
+from voicepod.kube.follow import follow
 from voicepod.kube.watch import watching
 from voicepod.livekit import rooms
 from voicepod.livekit.rooms import Rooms
@@ -76,6 +78,9 @@ async def run(settings: GatewaySettings) -> None:
                 tasks = [
                     group.create_task(keyring.run()),
                     group.create_task(events.run()),
+                    group.create_task(
+                        follow(kube, VOICE_SESSIONS, settings.namespaces, directory.see_session)
+                    ),
                     group.create_task(fill_again(fill)),
                     group.create_task(sweep.run()),
                 ]

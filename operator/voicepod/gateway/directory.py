@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection
 from typing import Final
 
 from voicepod.gateway.objects import Agent, Key, Session, parse_agent, parse_session
-from voicepod.kube.client import VOICE_AGENTS, VOICE_SESSIONS, Kube, Object
+from voicepod.kube.client import VOICE_AGENTS, VOICE_SESSIONS, Kube, Object, scopes
 
 logger = logging.getLogger(__name__)
 
@@ -137,8 +137,7 @@ class Directory:
         seconds are between two pages. Raises an exception of ``kube.errors``.
         """
         agents, sessions = dict(self.agents), dict(self._sessions)
-        everywhere: Collection[str | None] = [None]
-        for namespace in namespaces or everywhere:
+        for namespace in scopes(namespaces):
             async for page in kube.pages(VOICE_AGENTS, namespace, pause=pause):
                 for raw in page:
                     self.see_agent(raw)

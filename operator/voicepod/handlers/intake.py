@@ -7,7 +7,15 @@ from datetime import datetime
 from typing import Final, TypeVar
 
 from voicepod.api.names import BUDGET, LABEL_AGENT
-from voicepod.kube.client import CORDONED, NODES, PODS, VOICE_AGENTS, VOICE_SESSIONS, Kube
+from voicepod.kube.client import (
+    CORDONED,
+    NODES,
+    PODS,
+    VOICE_AGENTS,
+    VOICE_SESSIONS,
+    Kube,
+    scopes,
+)
 from voicepod.kube.errors import Refused
 from voicepod.reconcile.loop import Item, Queue
 from voicepod.reconcile.metrics import Metrics
@@ -228,8 +236,7 @@ class Intake:
         await self._fill_nodes(kube)
         agents = {key: agent.uid for key, agent in world.agents.items()}
         sessions, pods = _uids(world), dict(world.pods)
-        everywhere: list[str | None] = [None]
-        for namespace in list(namespaces) or everywhere:
+        for namespace in scopes(namespaces):
             async for page in kube.pages(VOICE_AGENTS, namespace, pause=pause):
                 for raw in page:
                     self.agent(raw, deleted=False)

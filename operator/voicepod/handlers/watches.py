@@ -1,11 +1,15 @@
-"""What kopf's watches tell: an object changed, so take it over and have it reconciled."""
+"""What watches tell: an object changed, so take it over and have it reconciled."""
 
+import asyncio
+from collections.abc import Collection
 from typing import Any
 
 import kopf
 
-from voicepod.api.names import AGENTS, GROUP, SESSIONS, VERSION
+from voicepod.api.names import AGENTS, GROUP, LABEL_AGENT, VERSION
 from voicepod.handlers.intake import Intake
+from voicepod.kube.client import PODS, VOICE_SESSIONS, Kube
+from voicepod.kube.follow import follow
 
 
 def registry_for(intake: Intake) -> kopf.OperatorRegistry:
@@ -16,10 +20,6 @@ def registry_for(intake: Intake) -> kopf.OperatorRegistry:
     async def agent_changed(event: Any, **_: Any) -> None:
         intake.agent(event["object"], deleted=event["type"] == "DELETED")
 
-    @kopf.on.event(GROUP, VERSION, SESSIONS, registry=registry)
-    async def session_changed(event: Any, **_: Any) -> None:
-        intake.session(event["object"], deleted=event["type"] == "DELETED")
-
     if intake.world.sees_nodes:
 
         @kopf.on.event("", "v1", "nodes", registry=registry)
@@ -27,3 +27,10 @@ def registry_for(intake: Intake) -> kopf.OperatorRegistry:
             intake.node(event["object"], deleted=event["type"] == "DELETED")
 
     return registry
+
+
+async def follow_calls(kube: Kube, namespaces: Collection[str], intake: Intake) -> None:
+    """Take over sessions and agent pods as they change, for ever."""
+    async with asyncio.TaskGroup() as group:
+        group.create_task(follow(kube, VOICE_SESSIONS, namespaces, intake.session))
+        group.create_task(follow(kube, PODS, namespaces, intake.pod, LABEL_AGENT))

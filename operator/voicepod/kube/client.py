@@ -6,7 +6,7 @@ configuration, TLS, tokens that are rotated, connection pooling.
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,6 +72,12 @@ DEPLOYMENTS: Final = Resource("apps", "v1", "deployments")
 
 CORDONED: Final = "spec.unschedulable=true"
 """The field selector of nodes that take no new pods."""
+
+
+def scopes(namespaces: Collection[str]) -> Collection[str | None]:
+    """Return the namespaces to ask for one after the other; None, for all, where none is named."""
+    everywhere: Collection[str | None] = [None]
+    return namespaces or everywhere
 
 
 class Kube:
@@ -144,7 +150,7 @@ class Kube:
             if answer.status >= 400:
                 raise await _refusal(answer)
             async with answer:
-                async for line in answer.content:
+                async for line in _lines(answer.content):
                     event = json.loads(line)
                     yield event["type"], event["object"]
 
@@ -255,6 +261,23 @@ def _failures() -> Iterator[None]:
 
 async def _refusal(answer: aiohttp.ClientResponse) -> KubeError:
     return from_status(answer.status, _message(await answer.read()) or str(answer.reason))
+
+
+async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """Yield the lines of a body, however long they are, and what comes after the last of them.
+
+    aiohttp's own are at most 128 KiB long, and the JSON of a session can be more.
+    """
+    parts: list[bytes] = []
+    async for chunk in content.iter_any():
+        *ends, rest = chunk.split(b"\n")
+        for end in ends:
+            line = b"".join((*parts, end))
+            parts.clear()
+            yield line
+        parts.append(rest)
+    if line := b"".join(parts):
+        yield line
 
 
 def _parsed(data: bytes) -> Object:

@@ -40,15 +40,16 @@ async def api(
 
 
 @asynccontextmanager
-async def following(namespace: str | None = None) -> AsyncIterator[Seen]:
+async def following(*namespaces: str) -> AsyncIterator[Seen]:
     """What is seen of pods, by their names, and whether they were deleted."""
     seen: Seen = asyncio.Queue()
 
     def see(pod: Object, deleted: bool) -> None:
+        assert pod["metadata"]["name"] != "odd", "it cannot be understood"
         seen.put_nowait((pod["metadata"]["name"], deleted))
 
     async with connect() as kube:
-        task = asyncio.create_task(follow(kube, PODS, namespace, LABEL_AGENT, see))
+        task = asyncio.create_task(follow(kube, PODS, namespaces, see, LABEL_AGENT))
         yield seen
         task.cancel()
         with suppress(asyncio.CancelledError):
@@ -67,12 +68,33 @@ async def test_what_is_there_is_seen_and_then_what_changes(api: ApiServer, kube:
 
 
 @pytest.mark.usefixtures("api")
-async def test_only_the_given_namespace_is_watched(kube: FakeKube) -> None:
+async def test_only_the_given_namespaces_are_watched(kube: FakeKube) -> None:
     put_pod(kube, "foreign", namespace="another")
-    async with following("voice") as seen:
+    async with following("voice", "support") as seen:
+        assert await seen.get() == ("there", False)
+        put_pod(kube, "new", namespace="support")
+        assert await seen.get() == ("new", False)
+
+
+@pytest.mark.usefixtures("api")
+async def test_an_object_may_be_longer_than_what_comes_at_once(kube: FakeKube) -> None:
+    async with following() as seen:
+        assert await seen.get() == ("there", False)
+        kube.put(PODS, "voice", {"metadata": {"name": "long"}, "spec": "x" * 1_000_000})
+        put_pod(kube, "after it")
+        assert [await seen.get(), await seen.get()] == [("long", False), ("after it", False)]
+
+
+@pytest.mark.usefixtures("api")
+async def test_an_object_that_cannot_be_understood_keeps_no_other_from_being_seen(
+    kube: FakeKube, caplog: pytest.LogCaptureFixture
+) -> None:
+    put_pod(kube, "odd")
+    async with following() as seen:
         assert await seen.get() == ("there", False)
         put_pod(kube, "new")
         assert await seen.get() == ("new", False)
+    assert "voice/odd cannot be taken over" in caplog.messages
 
 
 async def test_a_watch_that_missed_something_starts_anew_with_all_there_is(
