@@ -28,6 +28,7 @@ from voicepod.reconcile.objects import (
     parse_pod,
     parse_session,
 )
+from voicepod.reconcile.records import Record
 from voicepod.reconcile.world import World
 
 logger = logging.getLogger(__name__)
@@ -84,7 +85,12 @@ class Intake:
         """Have all unfinished sessions of a VoiceAgent reconciled."""
         for record in self.world.sessions_of(agent):
             if not record.phase.finished:
-                self.queue.add(Item("session", record.session.key))
+                self._look_at(record)
+
+    def _look_at(self, record: Record) -> None:
+        """Have a session reconciled, the later if its call seems to go on as it should."""
+        add = self.queue.add_patiently if self.world.is_calm(record) else self.queue.add
+        add(Item("session", record.session.key))
 
     def turn(self, session: Key) -> None:
         """Have a session reconciled that waited, and has got a place."""
@@ -213,12 +219,13 @@ class Intake:
         """Have everything reconciled that is known: this operator leads from now on."""
         world = self.world
         world.start_over()
+        # The list has put everything into the queue, and not what nobody waits for last.
+        self.queue.forget()
         for agent in world.agents:
             self._agent_changed(agent)
             self._guard(agent[0])
-        for session, record in world.records.items():
-            add = self.queue.add_patiently if world.is_calm(record) else self.queue.add
-            add(Item("session", session))
+        for record in world.records.values():
+            self._look_at(record)
         for pod in world.pods.values():
             if pod.session not in world.records:
                 # It waits; or its session is gone, and its agent may be as well.

@@ -46,6 +46,14 @@ class KeyedQueue(Generic[K]):
         """How many keys could be worked on that nobody waits for."""
         return len(self._patient)
 
+    def forget(self) -> None:
+        """Let be what could be worked on now: all of it is about to be added again."""
+        for line in (self._ready, self._calm):
+            while not line.empty():
+                line.get_nowait()
+        self._queued.clear()
+        self._patient.clear()
+
     def add(self, key: K) -> None:
         """Have a key worked on soon; it is there once, however often it is added."""
         self._patient.discard(key)

@@ -500,11 +500,24 @@ async def test_nobody_waits_while_who_begins_to_lead_looks_at_calls_that_go_on()
     desk = Desk()
     desk.intake.session(active(), deleted=False)
     desk.intake.pod(pods.IS_READY, deleted=False)
-    await desk.enqueued()
 
     desk.intake.take_over()
 
     assert await desk.enqueued() == []
+    assert await desk.queue.take_patient() == Item("session", CALL)
+
+
+@in_hours
+async def test_when_sessions_can_start_again_calls_that_go_on_come_last() -> None:
+    desk = Desk()
+    desk.intake.session(active(), deleted=False)
+    desk.intake.pod(pods.IS_READY, deleted=False)
+    desk.intake.session(session(name="waits"), deleted=False)
+    await desk.enqueued()
+
+    desk.intake.sessions_of(DESK)
+
+    assert await desk.enqueued() == [Item("session", ("voice", "waits"))]
     assert await desk.queue.take_patient() == Item("session", CALL)
 
 

@@ -104,6 +104,21 @@ async def test_a_key_of_the_second_line_is_never_with_two_workers() -> None:
 
 
 @in_hours
+async def test_what_is_forgotten_is_in_no_line_and_deadlines_stay() -> None:
+    queue = KeyedQueue[str]()
+    queue.add("a")
+    queue.add_patiently("b")
+    queue.add_after("c", 0.5)
+
+    queue.forget()
+
+    assert (queue.depth, queue.patient) == (0, 0)
+    assert await taken(queue) == "c"
+    queue.add("a")
+    assert await taken(queue) == "a"
+
+
+@in_hours
 async def test_many_workers_share_the_keys_and_never_one_of_them() -> None:
     queue = KeyedQueue[str]()
     busy: set[str] = set()
