@@ -26,8 +26,8 @@ PLACES = 8
 POOL = {"min": 2, "max": 40}
 """More at the most than the pool ever wants: the operator sizes it."""
 
-HEADROOM = 14
-"""Placeholders."""
+HEADROOM = 36
+"""Placeholders: as many more calls as may be on when a node is there that is ordered now."""
 
 # Seconds until the first pods are warm, or the last call's session is gone: one that never ends is
 # a failure of the run.

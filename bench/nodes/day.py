@@ -1,10 +1,10 @@
 """The day: when calls come, and how long they last.
 
-It is compressed so that it fits into a quarter of an hour on two cores. Calls, the start and exit
-of pods, the start of nodes, and all that Karpenter has a setting for are `PACE` times as short as
-in life, the day is 85 times as short: for a call's length, calls rise and fall ten times as steeply
-as they do in life. What has no setting is as long as ever: the pool's sizing looks at the last 15
-and 300 s, Karpenter looks for nodes to remove every 10 s, and looks at each again 15 s later.
+It is compressed so that it fits into half an hour on two cores. Calls, the start and exit of pods,
+the start of nodes, and all that Karpenter has a setting for are `PACE` times as short as in life,
+the day is 54 times as short: for a call's length, calls rise and fall thirteen times as steeply as
+they do in life. What has no setting is as long as ever: the pool's sizing looks at the last 15 and
+300 s, Karpenter looks for nodes to remove every 10 s, and looks at each again 15 s later.
 """
 
 import random
@@ -14,9 +14,9 @@ from itertools import accumulate, pairwise
 
 from bench.claim.arrivals import arrivals
 
-PACE = 8.0
+PACE = 4.0
 
-CALL_SECONDS = 60.0
+CALL_SECONDS = 120.0
 """The mean; eight minutes in life. Lengths are exponential: a call may end at any moment."""
 
 # Any number: with the same one the same day comes again.
@@ -37,10 +37,10 @@ class Phase:
 
 FULL = (
     Phase("quiet", 60, 0.5, 0.5),
-    Phase("ramp", 280, 0.5, 6),
-    Phase("peak", 380, 6, 6),
-    Phase("fall", 230, 6, 0.5),
-    Phase("night", 70, 0.5, 0.5),
+    Phase("ramp", 480, 0.5, 6),
+    Phase("peak", 600, 6, 6),
+    Phase("fall", 400, 6, 0.5),
+    Phase("night", 60, 0.5, 0.5),
 )
 QUICK = (
     Phase("quiet", 20, 0.5, 0.5),

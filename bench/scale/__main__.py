@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import uvloop
 
 from bench import command
-from bench.claim.window import TTL
 from bench.scale import report
 from bench.scale.churn import Standing, churn, lost, settle
 from bench.scale.watched import catch_up
@@ -23,6 +22,9 @@ from voicepod.kube import client
 
 FEW = 100
 """Calls that are on while the time is measured that the others are compared with."""
+
+# For how long a session is kept that has ended: its ledger is read until then.
+_TTL = "30s"
 
 # Pods of those who come and go, the pods that end among them.
 _SPARE = 200
@@ -59,7 +61,7 @@ async def measure(plan: Plan, upkeep: Upkeep) -> bool:
     async with client.connect(PLANE.kubeconfig_of("callers")) as kube, holding(kube) as held:
         few, many = Standing(FEW, plan.pool), Standing(plan.sessions, plan.pool)
         agent = rig.voice_agent(
-            plan.pool, startDeadline="1h", maxDuration="24h", ttlAfterFinished=TTL
+            plan.pool, startDeadline="1h", maxDuration="24h", ttlAfterFinished=_TTL
         )
         rig.apply([agent])
         with step(f"waiting for {plan.pool} warm pods, then for {FEW} calls"):

@@ -111,7 +111,8 @@ class Sidecars:
         if conditions.get("Ready", {}).get("status") == "True":
             sidecar.register()
         life.node = raw["spec"].get("nodeName", "")
-        life.roomless |= conditions.get("PodScheduled", {}).get("reason") == "Unschedulable"
+        unschedulable = conditions.get("PodScheduled", {}).get("reason") == "Unschedulable"
+        life.roomless |= unschedulable and not raw["status"].get("nominatedNodeName")
         if "deletionTimestamp" in metadata:
             life.ending = life.ending or now
         owner = metadata["labels"].get(LABEL_SESSION)
