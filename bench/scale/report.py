@@ -92,7 +92,7 @@ def _latency(results: Results) -> Table:
 def _catch_ups(results: Results) -> Table:
     title = f"An operator begins, beside {results.scaled.beside} calls, s"
     table = Table(title=title, title_justify="left")
-    for column in ("", "leads", "caught up", "has seen all", "came meanwhile", "waited at most"):
+    for column in ("", "leads", "caught up", "came meanwhile", "waited at most"):
         table.add_column(column, justify="right" if column else "left")
     assert results.scaled.restart is not None
     meanwhile = Summary.of(results.scaled.meanwhile.assigned)
@@ -100,7 +100,7 @@ def _catch_ups(results: Results) -> Table:
         ("it was off", results.start, ("", "")),
         ("it was killed", results.scaled.restart, (str(meanwhile.n), f"{meanwhile.max:.1f}")),
     ):
-        times = (one.leads, one.caught_up, one.all_seen)
+        times = (one.leads, one.caught_up)
         table.add_row(name, *(f"{seconds:.1f}" for seconds in times), *more)
     return table
 

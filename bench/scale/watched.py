@@ -15,8 +15,8 @@ from local.scale.site import OPERATOR_URL
 # Seconds between two looks, each of which costs the operator some milliseconds.
 _LOOK_EVERY = 0.25
 
-# Seconds: an operator that has not caught up, and looked at every call, by then has failed.
-_PATIENCE = 600.0
+# Seconds: an operator that has not caught up by then has failed.
+_PATIENCE = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +29,6 @@ class Look:
     """Pods that wait, or are on their way to."""
     queued: int
     """Objects that wait to be looked at."""
-    unseen: int
-    """Calls that go on, and that it has yet to look at."""
 
     @classmethod
     async def take(cls) -> Self | None:
@@ -49,7 +47,6 @@ class Look:
             int(sums["voicepod_sessions"]),
             int(sums["voicepod_pool_pods"]),
             int(sums["voicepod_queue_depth"]),
-            int(sums["voicepod_calls_unseen"]),
         )
 
 
@@ -62,8 +59,6 @@ class CatchUp:
     leads: float
     caught_up: float
     """It knows all sessions, its pool is right, and every session that has come has its pod."""
-    all_seen: float
-    """It has looked at every call that goes on."""
 
 
 async def catch_up(began: float, sessions: int, pool: int) -> CatchUp:
@@ -71,16 +66,14 @@ async def catch_up(began: float, sessions: int, pool: int) -> CatchUp:
 
     Raises LocalError when it does not catch up.
     """
-    leads = caught_up = 0.0
+    leads = 0.0
     while True:
         look, now = await Look.take(), time.monotonic() - began
         if look:
             leads = leads or now
             known = look.sessions >= sessions and look.pool >= pool and look.queued == 0
-            if not caught_up and known and not (await ledger.standing())["waiting"]:
-                caught_up = time.monotonic() - began
-            if caught_up and not look.unseen:
-                return CatchUp(began, leads, caught_up, now)
+            if known and not (await ledger.standing())["waiting"]:
+                return CatchUp(began, leads, time.monotonic() - began)
         if now > _PATIENCE:
             raise LocalError(f"after {_PATIENCE:g} s the operator has not caught up: {look}")
         await asyncio.sleep(_LOOK_EVERY)

@@ -17,6 +17,9 @@ from local.scale.site import SIDECARS_URL
 STEPS = ("received", "claimed", "assigned", "joined", "firstAudio", "ended")
 """Of a session's status, in their order."""
 
+# An agent closes the room and leaves, as one does at the end of a call. Who is told of the first
+# while no operator leads takes it down as a caller's leaving.
+_ENDS = {("Ended", "RoomClosed"), ("Ended", "CallerLeft")}
 
 # Seconds between two looks.
 _LOOK_EVERY = 0.5
@@ -106,6 +109,6 @@ def _problem(told: list[tuple[Any, Any]], session: dict[str, Any] | None) -> str
         if not one["taken"] or len(pod["owners"]) > 1:
             return f"pod {pod['name']} was given to more than one session: {pod['owners']}"
     status = session["status"]
-    if (status.get("phase"), status.get("endReason")) != ("Ended", "RoomClosed"):
+    if (status.get("phase"), status.get("endReason")) not in _ENDS:
         return f"it was {status.get('phase')}: {status.get('message')}"
     return None if session["gone"] else "it was not deleted"

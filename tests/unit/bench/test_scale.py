@@ -12,7 +12,7 @@ from local.scale.ledger import Verdict
 
 pytestmark = pytest.mark.unit
 
-RESTART = CatchUp(began=100.0, leads=3.0, caught_up=10.0, all_seen=60.0)
+RESTART = CatchUp(began=100.0, leads=3.0, caught_up=10.0)
 
 
 def test_who_came_from_the_kill_until_all_was_caught_up_is_told_apart() -> None:
