@@ -34,6 +34,9 @@ _ASSIGN_TIMEOUT: Final = aiohttp.ClientTimeout(total=10, sock_connect=2)
 # character; a pod that sends more is up to something.
 _MAX_ANSWER: Final = 2 * 1024 * 1024
 
+# In bytes: aiohttp warns of larger pieces, which hold up the event loop.
+_AT_ONCE: Final = 64 * 1024
+
 
 def pod_session(traces: Sequence[aiohttp.TraceConfig] = ()) -> aiohttp.ClientSession:
     """Return the session that a ``PodClient`` needs; close it as any other.
@@ -105,8 +108,7 @@ class PodClient:
         try:
             async with self._session.post(
                 url,
-                # Not as one piece: with a checkpoint it may be larger than aiohttp likes to send.
-                data=io.BytesIO(self._signer.mint(act, pod_uid, body).encode()),
+                data=_payload(self._signer.mint(act, pod_uid, body).encode()),
                 headers={"Content-Type": "application/jwt"},
                 timeout=_ASSIGN_TIMEOUT if act is Act.ASSIGN else _TIMEOUT,
                 allow_redirects=False,
@@ -122,6 +124,15 @@ class PodClient:
         except MessageError:
             raise PodUnreachable(f"the pod at {address} answered {act} with {status}") from None
         raise PodRefused(refusal.reason, refusal.message)
+
+
+def _payload(token: bytes) -> bytes | io.BytesIO:
+    """Return what aiohttp is to send: at once as a rule.
+
+    A large one, with a checkpoint, is read by a thread, piece by piece; the way to a thread and
+    back is longer than what is done for a small one.
+    """
+    return token if len(token) <= _AT_ONCE else io.BytesIO(token)
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:

@@ -72,3 +72,16 @@ async def test_an_error_that_is_no_refusal_is_no_answer() -> None:
     async with pod_that(answer) as client:
         with pytest.raises(PodUnreachable, match="answered end with 500"):
             await client.end("127.0.0.1", "pod-1", "CallerLeft")
+
+
+@pytest.mark.parametrize("length", [10, 3 * 1024 * 1024])
+async def test_a_request_of_any_length_arrives_whole(length: int) -> None:
+    arrived: list[int] = []
+
+    async def answer(request: web.Request) -> web.Response:
+        arrived.append(len(await request.content.read()))
+        return web.json_response({"state": "ending"})
+
+    async with pod_that(answer) as client:
+        await client.end("127.0.0.1", "pod-1", "x" * length)
+    assert arrived[0] > length
