@@ -4,11 +4,8 @@
 many there are, so that nobody has to ask the API server.
 """
 
-import json
-import ssl
 import time
 from asyncio import TaskGroup
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -24,14 +21,13 @@ from voicepod.api.names import LABEL_AGENT, LABEL_SESSION
 from voicepod.assignment.messages import Act, Refusal
 from voicepod.assignment.ports import OPERATOR_PORT
 from voicepod.assignment.signing import Verifier
-from voicepod.kube.client import PODS, VOICE_SESSIONS, Resource
+from voicepod.kube import client
+from voicepod.kube.client import PODS, VOICE_SESSIONS
+from voicepod.kube.follow import follow
 from voicepod.livekit.credentials import Credentials
 from voicepod.livekit.rooms import Rooms, client_session
 from voicepod.sidecar.hints import Hints
 from voicepod.sidecar.state import Refused
-
-Changed = Callable[[dict[str, Any], bool], None]
-"""Takes over an object, and whether it was deleted."""
 
 
 @dataclass(slots=True)
@@ -148,39 +144,13 @@ class Sidecars:
             self._waiting.discard(metadata["uid"])
 
 
-async def watch(http: aiohttp.ClientSession, resource: Resource, changed: Changed) -> None:
-    """Call `changed` with each object that is new, changes or goes, from now on."""
-    context = ssl.create_default_context(cafile=PLANE.authority.certificate("ca"))
-    context.load_cert_chain(
-        PLANE.authority.certificate(SIDECARS), PLANE.authority.private_key(SIDECARS)
-    )
-    selector = {"labelSelector": f"{LABEL_AGENT}={AGENT}"} if resource is PODS else {}
-    url = PLANE.url + resource.path(NAMESPACE)
-    async with http.get(url, params=selector, ssl=context) as response:
-        listed = await response.json()
-    for item in listed["items"]:
-        changed(item, False)
-    version = listed["metadata"]["resourceVersion"]
-    while True:
-        # Again and again: the API server lets go of a watch that cannot follow.
-        options = {"watch": "true", "resourceVersion": version}
-        async with http.get(url, params={**selector, **options}, ssl=context) as response:
-            async for line in response.content:
-                event = json.loads(line)
-                if event["type"] == "ERROR":
-                    raise RuntimeError(f"the watch of {resource.plural}: {event['object']}")
-                version = event["object"]["metadata"]["resourceVersion"]
-                changed(event["object"], event["type"] == "DELETED")
-
-
 async def main() -> None:
     """Answer until the process is ended."""
     keys = livekit.credentials(PLANE.state)
     async with (
-        aiohttp.ClientSession(
-            timeout=aiohttp.ClientTimeout(total=None), read_bufsize=4 * 1024 * 1024
-        ) as http,
+        aiohttp.ClientSession() as http,
         client_session() as livekit_http,
+        client.connect(PLANE.kubeconfig_of(SIDECARS)) as kube,
         TaskGroup() as group,
     ):
         rooms = Rooms(livekit_http, Credentials(LIVEKIT_URL, keys.api_key, keys.api_secret))
@@ -197,8 +167,9 @@ async def main() -> None:
         runner = web.AppRunner(app, access_log=None)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", OPERATOR_PORT).start()
-        group.create_task(watch(http, PODS, sidecars.pod_changed))
-        group.create_task(watch(http, VOICE_SESSIONS, sidecars.session_changed))
+        ours = f"{LABEL_AGENT}={AGENT}"
+        group.create_task(follow(kube, PODS, [NAMESPACE], sidecars.pod_changed, ours))
+        group.create_task(follow(kube, VOICE_SESSIONS, [NAMESPACE], sidecars.session_changed))
 
 
 if __name__ == "__main__":
