@@ -79,7 +79,12 @@ class FakePods(PodClient):
         accepted = Accepted.plainly(assignment.job_id)
         sidecar.assignment = assignment
         sidecar.happens(self._now(), PodState.ACCEPTED, "assigned", "accepted")
-        sidecar.status = replace(sidecar.status, job=JobInfo(assignment.job_id, accepted.identity))
+        sidecar.status = replace(
+            sidecar.status,
+            session=assignment.session,
+            generation=assignment.generation,
+            job=JobInfo(assignment.job_id, accepted.identity),
+        )
         if sidecar.plain and assignment.tokens:
             return replace(accepted, status=self._dispatched(sidecar, assignment.tokens))
         return replace(accepted, name="Ada", identity=sidecar.identity or accepted.identity)

@@ -8,6 +8,7 @@ from typing import Final
 
 from voicepod.api.conditions import Reason
 from voicepod.api.session import Phase, VoiceSessionStatus
+from voicepod.assignment.errors import PodError
 from voicepod.kube.client import VOICE_SESSIONS, Kube
 from voicepod.kube.errors import Conflict, KubeError, NotFound
 from voicepod.kube.events import Events, Regarding
@@ -15,6 +16,7 @@ from voicepod.reconcile.actions import DeleteSession
 from voicepod.reconcile.actor import Actor, Stuck, agent_not_found, lifecycle_of
 from voicepod.reconcile.decide import decide
 from voicepod.reconcile.draft import Decision, Observed
+from voicepod.reconcile.glance import undisturbed_until
 from voicepod.reconcile.merge import merge_patch
 from voicepod.reconcile.metrics import Metrics
 from voicepod.reconcile.objects import Json, Key, parse_session
@@ -68,6 +70,32 @@ class SessionReconciler:
             return await self._bring(record)
         finally:
             record.rest()
+
+    async def glance(self, key: Key) -> Outcome:
+        """Let a call that seems to go on be if it does; if not, bring it to what it should be.
+
+        Raises an exception of ``kube.errors`` when the API server cannot be asked.
+        """
+        record = self.world.records.get(key)
+        if record and self.world.is_calm(record):
+            due = await self._undisturbed_until(record)
+            if due and due > self.clock():
+                record.rest()
+                return Outcome((due - self.clock()).total_seconds())
+        return await self.reconcile(key)
+
+    async def _undisturbed_until(self, record: Record) -> datetime | None:
+        (pod,), agent = self.world.pods_of(record.session), self.world.agent_of(record.session)
+        if agent is None:
+            return None
+        record.agent_spec = record.agent_spec or agent.spec
+        try:
+            call = await self.actor.pods.status(pod.ip, pod.uid)
+        except PodError:
+            return None
+        # Something else may have become known while it was asked.
+        calm = self.world.is_calm(record)
+        return undisturbed_until(record.status, call, lifecycle_of(record)) if calm else None
 
     async def _bring(self, record: Record) -> Outcome:
         key, stuck = record.session.key, False

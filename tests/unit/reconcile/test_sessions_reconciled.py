@@ -525,6 +525,36 @@ async def test_a_restarted_operator_goes_on_with_a_live_call_without_a_second_jo
 
 
 @in_hours
+async def test_a_restarted_operator_asks_the_pod_of_a_live_call_and_ends_it_in_time() -> None:
+    async with Stage() as stage:
+        await live_call(stage, lifecycle={"maxDuration": "10m", "shutdownGrace": "30s"})
+        await stage.stop_operator()
+        stage.livekit.asked.clear()
+        stage.pods.asked.clear()
+
+        await stage.restart_operator()
+        await asyncio.sleep(5)
+        assert set(stage.pods.asked) == {Act.STATUS}
+        assert "look" not in stage.livekit.asked
+
+        await asyncio.sleep(600)
+        assert stage.status().end_reason is Reason.MAX_DURATION
+
+
+@in_hours
+async def test_a_restarted_operator_hears_what_an_agent_had_to_tell_while_there_was_none() -> None:
+    async with Stage() as stage:
+        await live_call(stage)
+        await stage.stop_operator()
+        stage.sidecar().end(stage.sessions.clock(), EndReason.JOB_FINISHED, "it is over")
+
+        await stage.restart_operator()
+        await asyncio.sleep(5)
+
+        assert [loss.pod for loss in stage.status().lost] == ["call-1"]
+
+
+@in_hours
 async def test_an_operator_killed_between_pod_and_status_takes_the_pod_it_made() -> None:
     async with Stage() as stage:
         stage.kube.fault = failing("patch", VOICE_SESSIONS.plural, Unavailable("it is away"))
