@@ -1,4 +1,7 @@
-"""Callers: sessions that come at given moments, whether or not the ones before were served."""
+"""Callers: sessions that come at given moments, whether or not the ones before were served.
+
+Each is made as the gateway makes one for a webhook: its room is open, and it names its sid.
+"""
 
 import asyncio
 import json
@@ -6,10 +9,14 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from local.scale.rooms import OpenRooms, opening
 from local.scale.site import AGENT, NAMESPACE
 from voicepod.api.names import API_VERSION, LABEL_AGENT
 from voicepod.kube.client import VOICE_SESSIONS, Kube
 from voicepod.kube.errors import KubeError
+
+# For how many seconds a caller's room is open before the session comes.
+_AHEAD = 1.0
 
 
 @dataclass(slots=True)
@@ -34,17 +41,23 @@ async def call(
 
     Calls of different lengths have one each.
     """
-    start = time.monotonic()
+    start = time.monotonic() + _AHEAD
     callers = [Caller(f"{prefix}-{n:04}", start + moment) for n, moment in enumerate(moments)]
     talks = talk if isinstance(talk, Sequence) else [talk] * len(callers)
-    async with asyncio.TaskGroup() as group:
+    async with opening() as rooms, asyncio.TaskGroup() as group:
         for caller, seconds in zip(callers, talks, strict=True):
-            await asyncio.sleep(caller.due - time.monotonic())
-            group.create_task(_create(kube, caller, seconds))
+            group.create_task(_call(kube, rooms, caller, seconds))
     return callers
 
 
-async def _create(kube: Kube, caller: Caller, talk: float) -> None:
+async def _call(kube: Kube, rooms: OpenRooms, caller: Caller, talk: float) -> None:
+    await asyncio.sleep(caller.due - _AHEAD - time.monotonic())
+    sid = await rooms.open(caller.name)
+    await asyncio.sleep(caller.due - time.monotonic())
+    await _create(kube, caller, sid, talk)
+
+
+async def _create(kube: Kube, caller: Caller, sid: str, talk: float) -> None:
     session = {
         "apiVersion": API_VERSION,
         "kind": "VoiceSession",
@@ -56,6 +69,7 @@ async def _create(kube: Kube, caller: Caller, talk: float) -> None:
         "spec": {
             "agentRef": {"name": AGENT},
             "room": caller.name,
+            "roomSid": sid,
             "metadata": json.dumps({"seconds": talk}),
         },
     }

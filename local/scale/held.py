@@ -13,21 +13,16 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from livekit.api.room_service import RoomService
-from livekit.api.twirp_client import ServerError
-from livekit.protocol.room import CreateRoomRequest
-
-from local import livekit
 from local.scale import kwok, ledger
 from local.scale.callers import Caller, call
-from local.scale.site import ADDRESS, LIVEKIT_URL, NAMESPACE, PLANE, SYSTEM
+from local.scale.rooms import OpenRooms, opening
+from local.scale.site import ADDRESS, LIVEKIT_URL, NAMESPACE, SYSTEM
 from voicepod.api.names import ANNOTATION_ROOM, LABEL_SESSION
 from voicepod.assignment.client import PodClient, pod_session
 from voicepod.assignment.errors import PodUnreachable
 from voicepod.assignment.messages import Accepted, Assignment, RoomRef, SessionRef, Tokens
 from voicepod.kube.client import PODS, VOICE_SESSIONS, Kube, Object
 from voicepod.kube.errors import Unavailable
-from voicepod.livekit.rooms import client_session
 from voicepod.signing_key import load_signer
 
 T = TypeVar("T")
@@ -55,15 +50,12 @@ class Held:
     """Makes calls that stay."""
 
     kube: Kube
-    rooms: RoomService
+    rooms: OpenRooms
     pods: PodClient
 
     async def make(self, count: int) -> list[Caller]:
         """Have the operator make calls; return when their agents are in the rooms."""
-        names = [f"held-{number:04}" for number in range(count)]
-        await asyncio.gather(*(self._open_room(name) for name in names))
         callers = await call(self.kube, "held", [n / _RATE for n in range(count)], TALK_SECONDS)
-        assert [caller.name for caller in callers] == names
         await ledger.until(_PATIENCE + count / _RATE, calls=count)
         return callers
 
@@ -94,8 +86,8 @@ class Held:
             await asyncio.sleep(_PAUSE)
 
     async def _lay(self, name: str, node: str, model: Object, model_pod: Object) -> str:
-        sid = await self._open_room(name)
-        spec = {**model["spec"], "room": name}
+        sid = await self.rooms.open(name)
+        spec = {**model["spec"], "room": name, "roomSid": sid}
         body = {**_named(model, name, "labels"), "spec": spec}
         session = await _patiently(lambda: self.kube.create(VOICE_SESSIONS, NAMESPACE, body))
         uid = session["metadata"]["uid"]
@@ -116,19 +108,11 @@ class Held:
         await _patiently(lambda: self.pods.assign(ADDRESS, pod["metadata"]["uid"], assignment))
         return str(uid)
 
-    async def _open_room(self, name: str) -> str:
-        """Open a room that stays though nobody is in it; return its sid."""
-        kept = int(TALK_SECONDS)
-        request = CreateRoomRequest(name=name, empty_timeout=kept, departure_timeout=kept)
-        return (await _patiently(lambda: self.rooms.create_room(request))).sid
-
 
 @asynccontextmanager
 async def holding(kube: Kube) -> AsyncIterator[Held]:
     """Connect to LiveKit, and to the pods as the operator does."""
-    keys = livekit.credentials(PLANE.state)
-    async with client_session() as http, pod_session() as pod_http:
-        rooms = RoomService(http, LIVEKIT_URL, keys.api_key, keys.api_secret)
+    async with opening() as rooms, pod_session() as pod_http:
         signer = await load_signer(kube, SYSTEM, "voicepod-signing-key")
         yield Held(kube, rooms, PodClient(pod_http, signer))
 
@@ -170,7 +154,6 @@ async def _patiently(ask: Callable[[], Awaitable[T]]) -> T:
     for _ in range(_ATTEMPTS):
         try:
             return await ask()
-        except (Unavailable, PodUnreachable, ServerError):
-            # A LiveKit server that has too much to do says that there is none.
+        except (Unavailable, PodUnreachable):
             await asyncio.sleep(_PAUSE)
     return await ask()
