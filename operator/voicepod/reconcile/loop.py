@@ -26,8 +26,8 @@ _WORKERS: Final = 64
 # at most, and Kubernetes gives a pod thirty.
 _LAST_WORK: Final = 15.0
 
-# How many times as long as a look at a call that goes on takes it is until the next one: some 30 of
-# them a second, a twentieth of what a processor can do. Ten thousand take five minutes.
+# How many times as long as a look at a call that goes on takes it is until the next one: a tenth of
+# what a processor can do at the most, and minutes for ten thousand calls.
 _RESTS: Final = 9
 
 
