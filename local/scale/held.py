@@ -8,24 +8,21 @@ the model, and so nothing of it has to be known here but what tells one call fro
 import asyncio
 import copy
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from local.scale import kwok, ledger
 from local.scale.callers import Caller, call
+from local.scale.patience import PAUSE, patiently
 from local.scale.rooms import OpenRooms, opening
 from local.scale.site import ADDRESS, LIVEKIT_URL, NAMESPACE, SYSTEM
 from voicepod.api.names import ANNOTATION_ROOM, LABEL_SESSION
 from voicepod.assignment.client import PodClient, pod_session
-from voicepod.assignment.errors import PodUnreachable
 from voicepod.assignment.messages import Accepted, Assignment, RoomRef, SessionRef, Tokens
 from voicepod.kube.client import PODS, VOICE_SESSIONS, Kube, Object
-from voicepod.kube.errors import Unavailable
 from voicepod.signing_key import load_signer
-
-T = TypeVar("T")
 
 # In seconds: longer than any run.
 TALK_SECONDS = 36_000.0
@@ -36,10 +33,6 @@ _RATE = 10.0
 # How many are laid down at once: the API server and KWOK share the machine's cores, and more would
 # only wait for them.
 _AT_ONCE = 16
-
-# In seconds, between attempts; and how many, for what is a moment behind or has too much to do.
-_PAUSE = 0.1
-_ATTEMPTS = 300
 
 # In seconds, for each call until all are there.
 _PATIENCE = 60.0
@@ -83,16 +76,16 @@ class Held:
             return bool(await self.kube.list_all(PODS, NAMESPACE, field_selector=selector))
 
         while await some_do_not():  # noqa: ASYNC110 - KWOK tells nobody
-            await asyncio.sleep(_PAUSE)
+            await asyncio.sleep(PAUSE)
 
     async def _lay(self, name: str, node: str, model: Object, model_pod: Object) -> str:
         sid = await self.rooms.open(name)
         spec = {**model["spec"], "room": name, "roomSid": sid}
         body = {**_named(model, name, "labels"), "spec": spec}
-        session = await _patiently(lambda: self.kube.create(VOICE_SESSIONS, NAMESPACE, body))
+        session = await patiently(lambda: self.kube.create(VOICE_SESSIONS, NAMESPACE, body))
         uid = session["metadata"]["uid"]
         pod_body = _pod(model_pod, f"pod-of-{name}", node, name, uid)
-        pod = await _patiently(lambda: self.kube.create(PODS, NAMESPACE, pod_body))
+        pod = await patiently(lambda: self.kube.create(PODS, NAMESPACE, pod_body))
         assignment = _assignment(name, uid, sid, spec["metadata"])
         status = {
             **model["status"],
@@ -102,10 +95,10 @@ class Held:
             "identity": Accepted.plainly(assignment.job_id).identity,
         }
         patch = {"status": status}
-        await _patiently(
+        await patiently(
             lambda: self.kube.patch(VOICE_SESSIONS, NAMESPACE, name, patch, subresource="status")
         )
-        await _patiently(lambda: self.pods.assign(ADDRESS, pod["metadata"]["uid"], assignment))
+        await patiently(lambda: self.pods.assign(ADDRESS, pod["metadata"]["uid"], assignment))
         return str(uid)
 
 
@@ -148,12 +141,3 @@ def _assignment(name: str, uid: str, sid: str, metadata: str) -> Assignment:
         # Nobody joins with them: the agents are played.
         tokens=Tokens(uid, 1, "", ""),
     )
-
-
-async def _patiently(ask: Callable[[], Awaitable[T]]) -> T:
-    for _ in range(_ATTEMPTS):
-        try:
-            return await ask()
-        except (Unavailable, PodUnreachable):
-            await asyncio.sleep(_PAUSE)
-    return await ask()
