@@ -1,5 +1,7 @@
 """How long the parts of a call may take."""
 
+from datetime import timedelta
+
 from pydantic import ConfigDict, Field, JsonValue
 
 from voicepod.api.base import Model
@@ -72,3 +74,8 @@ class Lifecycle(Model):
     def seconds(self, field: str) -> float:
         """Return the duration of a field in seconds."""
         return seconds(getattr(self, field))
+
+    @property
+    def talk(self) -> timedelta:
+        """How long an agent may be in a call until it must say goodbye."""
+        return timedelta(seconds=self.seconds("max_duration") - self.seconds("shutdown_grace"))

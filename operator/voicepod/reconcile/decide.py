@@ -232,9 +232,7 @@ def _is_idle(draft: Draft) -> bool:
 
 def _is_time_to_say_goodbye(draft: Draft, joined: datetime) -> bool:
     """Whether no more is left of the longest call than the agent may speak for."""
-    lifecycle = draft.observed.lifecycle
-    talk = lifecycle.seconds("max_duration") - lifecycle.seconds("shutdown_grace")
-    return draft.over(joined, timedelta(seconds=talk))
+    return draft.over(joined, draft.observed.lifecycle.talk)
 
 
 def _waiting_since(draft: Draft) -> datetime | None:

@@ -19,8 +19,7 @@ def undisturbed_until(
     times = status.times
     if not (times.joined and times.first_audio) or times.left or not _is_as_known(status, call):
         return None
-    talk = lifecycle.seconds("max_duration") - lifecycle.seconds("shutdown_grace")
-    due = times.joined + timedelta(seconds=talk)
+    due = times.joined + lifecycle.talk
     if times.caller:
         return due
     missed = times.joined + timedelta(seconds=lifecycle.seconds("start_deadline"))
