@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 import jwt
 import pytest
+from livekit import api
 
 from local import chart
 from local.cluster import Cluster
@@ -38,6 +39,15 @@ def room_of(answer: dict[str, str]) -> str:
     return room
 
 
+async def sends_audio(stage: Stage, room: str) -> bool:
+    """Whether somebody in a room has published an audio track."""
+    key, secret = stage.cluster.livekit_api_key, stage.cluster.livekit_api_secret
+    async with api.LiveKitAPI(stage.cluster.livekit_url, key, secret) as livekit:
+        listed = await livekit.room.list_participants(api.ListParticipantsRequest(room=room))
+    tracks = (track for each in listed.participants for track in each.tracks)
+    return any(track.type == api.TrackType.AUDIO for track in tracks)
+
+
 async def warm(stage: Stage, agent: str) -> None:
     """Wait until a VoiceAgent has a pod that waits for a call."""
 
@@ -60,6 +70,7 @@ async def test_the_agent_awaits_a_caller_who_has_asked_for_a_token(stage: Stage)
     name = session["metadata"]["name"]
     waiting = await stage.in_phase(name, "Active")
     assert "caller" not in waiting["times"]
+    await stage.eventually("the agent's line stands", lambda: sends_audio(stage, room))
     async with stage.call_with(answer["server_url"], answer["participant_token"]) as caller:
         await caller.agent_track()
         await caller.heard_speech()

@@ -41,8 +41,10 @@ _RETURN: Final = 5.0
 _HANDOVER: Final = 5.0
 
 # Seconds that the hint about the join waits for the audio, which mostly follows soon: one question
-# of the operator does for both then. An agent that is alone speaks when its caller comes.
+# of the operator does for both then. Who asked for a token waits for the hint of an agent that is
+# alone: until its line stands, for one that sends audio only when its caller is there.
 _AUDIO_GRACE: Final = 1.5
+_AUDIO_GRACE_ALONE: Final = 0.3
 
 # Seconds between two hints that nobody speaks, should one get lost: as late as a call ends whose
 # webhooks got lost.
@@ -306,8 +308,8 @@ class Supervisor:
                 self._joined_hint.cancel()
             self._hints.send()
         elif first:
-            loop, grace = asyncio.get_running_loop(), 0.0 if alone else _AUDIO_GRACE
-            self._joined_hint = loop.call_later(grace, self._hints.send)
+            grace = _AUDIO_GRACE_ALONE if alone else _AUDIO_GRACE
+            self._joined_hint = asyncio.get_running_loop().call_later(grace, self._hints.send)
 
     async def _see_off(self) -> None:
         """Watch the room for the end of a job that its agent does not report on."""

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any
-from unittest.mock import Mock
+from unittest.mock import AsyncMock, Mock
 
 import pytest
 from livekit import rtc
@@ -24,6 +24,7 @@ from livekit.agents import (
     llm,
 )
 from livekit.protocol import agent as protocol
+from livekit.rtc.participant import PublishTrackError
 
 import voicepod_runtime
 from tests.unit.sidecar.fakes import HOST, POD_UID, Rig, rig, until
@@ -68,7 +69,7 @@ async def new_session(model: llm.LLM[Any] | None = None) -> AsyncIterator[AgentS
 
 
 @contextmanager
-def a_job(checkpoint: str = "") -> Iterator[JobContext]:
+def a_job(checkpoint: str = "", room: rtc.Room | None = None) -> Iterator[JobContext]:
     """Be in a job, as an agent's entrypoint is."""
     described = protocol.Job(id="AJ_1", attributes={"voicepod.checkpoint": checkpoint})
     arguments = job.JobAcceptArguments(name="", identity="agent", metadata="")
@@ -76,7 +77,7 @@ def a_job(checkpoint: str = "") -> Iterator[JobContext]:
     context = JobContext(
         proc=process,
         info=job.RunningJobInfo(arguments, described, "", "", "AW_1", fake_job=True),
-        room=rtc.Room(),
+        room=room or rtc.Room(),
         on_connect=lambda: None,
         on_shutdown=lambda reason: None,
         inference_executor=Mock(),
@@ -87,6 +88,57 @@ def a_job(checkpoint: str = "") -> Iterator[JobContext]:
     finally:
         job._JobContextVar.reset(entered)
         context._tempdir.cleanup()
+
+
+class Line:
+    """A published track, as far as the agent knows of it."""
+
+    sid = "TR_1"
+
+    def __init__(self) -> None:
+        self.subscribed = asyncio.Event()
+
+    async def wait_for_subscription(self) -> None:
+        await self.subscribed.wait()
+
+
+class Hall(rtc.Room):
+    """A room that an agent is alone in until somebody comes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[Line] = []
+        self.failures = 0
+        """Of the next tracks, how many cannot be published."""
+        self.crowded = False
+        """Whether the caller comes as soon as the agent."""
+        self._local_participant = Mock(
+            identity="agent",
+            track_publications={},
+            publish_track=self._publish,
+            set_attributes=AsyncMock(),
+        )
+
+    async def connect(self, *_: Any, **__: Any) -> None:
+        """Be connected: it is a room of this test alone."""
+        self.emit("connection_state_changed", rtc.ConnectionState.CONN_CONNECTED)
+        if self.crowded:
+            self.arrive()
+
+    def isconnected(self) -> bool:
+        return True
+
+    def arrive(self) -> None:
+        kind = rtc.ParticipantKind.PARTICIPANT_KIND_STANDARD
+        caller = Mock(identity="robert", kind=kind, attributes={}, track_publications={})
+        self.emit("participant_connected", caller)
+
+    async def _publish(self, track: rtc.LocalTrack, options: rtc.TrackPublishOptions) -> Line:
+        if self.failures:
+            self.failures -= 1
+            raise PublishTrackError("the line is down")
+        self.lines.append(Line())
+        return self.lines[-1]
 
 
 @pytest.fixture
@@ -430,3 +482,48 @@ async def test_a_sidecar_that_does_not_listen_keeps_no_call_from_going_on(
         for callback in context._shutdown_callbacks:
             await callback("the call is over")
     assert caplog.text.count("voicepod's sidecar does not listen") == 1
+
+
+async def test_the_line_of_an_agent_stands_before_its_caller_comes(pod: Rig) -> None:
+    with a_job(room=(hall := Hall())):
+        async with new_session() as session:
+            await session.start(Agent(instructions=""), room=hall)
+            heard = session.room_io.subscribed_fut
+            assert heard
+            await until(lambda: hall.lines)
+            # A recorder is no caller.
+            hall.lines[0].subscribed.set()
+            await asyncio.sleep(0.05)
+            assert not heard.done()
+            hall.arrive()
+            await heard
+    assert len(hall.lines) == 1
+
+
+async def test_a_line_that_did_not_stand_in_time_is_made_when_the_caller_comes(
+    pod: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    hall = Hall()
+    hall.failures = 1
+    with a_job(room=hall):
+        async with new_session() as session:
+            await session.start(Agent(instructions=""), room=hall)
+            await until(lambda: not hall.failures)
+            hall.arrive()
+            await until(lambda: hall.lines)
+            hall.lines[0].subscribed.set()
+            await session.room_io.wait_for_ready()
+    assert "not published ahead of the caller" in caplog.text
+
+
+async def test_a_caller_who_is_there_first_gets_livekits_own_line(pod: Rig) -> None:
+    hall = Hall()
+    hall.crowded = True
+    with a_job(room=hall):
+        async with new_session() as session:
+            await session.start(Agent(instructions=""), room=hall)
+            assert session.room_io.linked_participant
+            await until(lambda: hall.lines)
+            hall.lines[0].subscribed.set()
+            await session.room_io.wait_for_ready()
+    assert len(hall.lines) == 1

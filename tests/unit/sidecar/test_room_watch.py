@@ -29,7 +29,7 @@ async def test_join_and_audio_are_one_hint_when_they_come_together(
     await until(lambda: len(pod.operator.hints) == hints + 1)
 
 
-async def test_an_agent_that_comes_before_its_caller_is_told_of_at_once(
+async def test_an_agent_without_audio_that_comes_before_its_caller_is_told_of_soon(
     pod: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(supervisor, "_AUDIO_GRACE", 3600.0)
@@ -37,6 +37,20 @@ async def test_an_agent_that_comes_before_its_caller_is_told_of_at_once(
     await until(lambda: pod.operator.hints)
     hints = len(pod.operator.hints)
     pod.livekit.join()
+    await until(lambda: len(pod.operator.hints) == hints + 1)
+
+
+async def test_an_agent_that_sends_audio_before_its_caller_comes_is_told_of_once(
+    pod: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "_AUDIO_GRACE_ALONE", 3600.0)
+    await pod.running()
+    await until(lambda: pod.operator.hints)
+    hints = len(pod.operator.hints)
+    pod.livekit.join()
+    await until(lambda: pod.supervisor.pod.has_joined)
+    assert len(pod.operator.hints) == hints
+    pod.livekit.join(AUDIO)
     await until(lambda: len(pod.operator.hints) == hints + 1)
 
 
