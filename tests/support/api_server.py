@@ -48,6 +48,8 @@ class ApiServer:
         """Method and path of each request, without those that find out which kinds there are."""
         self.selectors: dict[str, set[str]] = {}
         """By plural, the selectors that were asked for; empty for everything."""
+        self.encodings: set[str] = set()
+        """Those that were accepted."""
         self.forbidden: frozenset[Resource] = frozenset()
         """What nobody may see."""
         self.forgets = False
@@ -85,6 +87,7 @@ class ApiServer:
         resource, name, subresource = _SERVED[parts[0]], *(*parts[1:], "", "")[:2]
         selector = request.query.get("labelSelector", request.query.get("fieldSelector", ""))
         self.selectors.setdefault(resource.plural, set()).add(selector)
+        self.encodings.add(request.headers.get("Accept-Encoding", ""))
         if resource in self.forbidden:
             return web.json_response({"message": f"{resource.plural} is forbidden"}, status=403)
         if request.query.get("watch"):

@@ -40,6 +40,10 @@ PAGE: Final = 100
 
 _MERGE_PATCH: Final = "application/merge-patch+json"
 
+# Compression is for slow networks. The API server's own is: each event of a watch, once for each
+# watcher, takes it as long as all else that it does to tell of it.
+_PLAIN: Final = {"Accept": "*/*", "Accept-Encoding": "identity"}
+
 # JSON is YAML.
 _APPLY_PATCH: Final = "application/apply-patch+yaml"
 
@@ -240,7 +244,7 @@ class Kube:
             method,
             path,
             query_params=query,
-            header_params={"Accept": "*/*", "Content-Type": content_type},
+            header_params={**_PLAIN, "Content-Type": content_type},
             auth_settings=["BearerToken"],
         )
         answer = await self._client.call_api(

@@ -23,6 +23,15 @@ async def test_a_proxy_for_the_rest_of_the_world_is_not_asked_for_the_api_server
         assert await kube.list_all(VOICE_SESSIONS, "voice") == []
 
 
+async def test_the_api_server_need_not_compress_what_it_tells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = ApiServer(FakeKube())
+    async with serve(server, tmp_path, monkeypatch), connect() as kube:
+        await kube.list_all(VOICE_SESSIONS, "voice")
+    assert server.encodings == {"identity"}
+
+
 async def test_what_is_applied_is_made_then_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
