@@ -1,7 +1,6 @@
 """One window: from a quiet cluster with a full pool, through whole lives, to the same again."""
 
 import asyncio
-import math
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -13,12 +12,17 @@ from local.scale import kwok, ledger, rig
 from local.scale.callers import call
 from local.scale.ledger import Verdict
 from voicepod.kube.client import Kube
+from voicepod.reconcile import demand
 
 TALK_SECONDS = 4.0
 """A short call: what a session costs does not depend on how long its agent talks."""
 
 # So short that the end of a session is in its window; long enough for its ledger to be read.
 TTL = "2s"
+
+# Seconds by which a refill takes longer where all of the machine is busy with calls: the operator
+# makes room for a claim first, and the scheduler has its turn then.
+_HURRIED_SECONDS = 2.0
 
 # Seconds until a window's last session must be gone and the pool be full: one that never ends is a
 # failure of the run.
@@ -71,12 +75,8 @@ class Meter:
 
 
 def pool_for(rate: float) -> int:
-    """Return how many warm pods a rate needs: the arrivals while a pod is refilled, and a margin.
-
-    Three standard deviations of a Poisson process, and what a slow moment of the machine may cost.
-    """
-    arriving = rate * kwok.REFILL_SECONDS[1]
-    return math.ceil(arriving + 3 * math.sqrt(arriving) + 5)
+    """Return how many warm pods a rate needs, by the operator's own rule."""
+    return demand.pods_for(rate, kwok.REFILL_SECONDS[1] + _HURRIED_SECONDS)
 
 
 async def idle(seconds: float) -> Cost:

@@ -34,6 +34,12 @@ _PERCENTILE: Final = 0.95
 _FIRST_GUESS: Final = 5.0
 
 
+def pods_for(rate: float, refill: float) -> int:
+    """Return how many pods should wait for ``rate`` calls a second, ``refill`` seconds a pod."""
+    mean = rate * refill
+    return math.ceil(mean + _DEVIATIONS * math.sqrt(mean))
+
+
 @dataclass(slots=True)
 class Demand:
     """What the calls and the pods of one VoiceAgent have shown so far."""
@@ -96,8 +102,7 @@ class Demand:
         return _within(pool, self._wanted)
 
     def _need(self, now: datetime) -> int:
-        mean = self.rate(now) * (self.refill_seconds or _FIRST_GUESS)
-        return math.ceil(mean + _DEVIATIONS * math.sqrt(mean))
+        return pods_for(self.rate(now), self.refill_seconds or _FIRST_GUESS)
 
     def wake(self, pool: Pool) -> float | None:
         """Return the seconds until the pool may have become too large; None when it cannot."""
