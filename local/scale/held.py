@@ -99,6 +99,9 @@ class Held:
             lambda: self.kube.patch(VOICE_SESSIONS, NAMESPACE, name, patch, subresource="status")
         )
         await patiently(lambda: self.pods.assign(ADDRESS, pod["metadata"]["uid"], assignment))
+        # As a claim leaves it: nobody's fields, which are half of what an API server keeps of it.
+        claimed = {"metadata": {"managedFields": [{}]}}
+        await patiently(lambda: self.kube.patch(PODS, NAMESPACE, pod["metadata"]["name"], claimed))
         return str(uid)
 
 
