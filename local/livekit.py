@@ -4,6 +4,7 @@ import json
 import secrets
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,18 +39,24 @@ class Credentials:
 
 
 def start(
-    daemons: Daemons, interface: str, address: str, webhook: str, ports: Ports = PORTS
+    daemons: Daemons,
+    interface: str,
+    address: str,
+    webhook: str,
+    ports: Ports = PORTS,
+    settings: Mapping[str, Any] | None = None,
+    env: Mapping[str, str] | None = None,
 ) -> Credentials:
     """Start the server on `address` of `interface`, unless it runs, and wait until it answers.
 
     Its key pair is made at the first start and kept beside the pid files; events are posted to
-    `webhook`.
+    `webhook`. `settings` of its configuration file and `env` come on top of what it needs.
     """
     config = daemons.state / "livekit.json"
     if not config.exists():
-        content = configuration(interface, address, ports, webhook)
+        content = configuration(interface, address, ports, webhook) | dict(settings or {})
         write_secret(config, json.dumps(content, indent=2).encode())  # JSON is YAML
-    daemons.start("livekit-server", f"--config={config}")
+    daemons.start("livekit-server", f"--config={config}", env=env)
     daemons.wait(
         "starting livekit-server",
         lambda: answers(f"http://{address}:{ports.http}"),

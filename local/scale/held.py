@@ -100,7 +100,7 @@ class Held:
         )
         await patiently(lambda: self.pods.assign(ADDRESS, pod["metadata"]["uid"], assignment))
         # As a claim leaves it: nobody's fields, which are half of what an API server keeps of it.
-        claimed = {"metadata": {"managedFields": [{}]}}
+        claimed: Object = {"metadata": {"managedFields": [{}]}}
         await patiently(lambda: self.kube.patch(PODS, NAMESPACE, pod["metadata"]["name"], claimed))
         return str(uid)
 

@@ -49,6 +49,9 @@ PLANE = ControlPlane(
     options=(
         f"--audit-log-path={AUDIT_LOG}",
         f"--audit-policy-file={AUDIT_POLICY}",
+        # The API server compares its cache with etcd every five minutes: with ten thousand calls
+        # that is seconds of both cores, which those who have as many calls have more of.
+        "--feature-gates=DetectCacheInconsistency=false",
         # No Service leads to a loopback address; nobody here needs the `kubernetes` one.
         "--endpoint-reconciler-type=none",
     ),
