@@ -74,6 +74,8 @@ class AgentSession(agents.AgentSession[_Userdata]):
         job, url = get_job_context(required=False), os.environ.get(_URL)
         if job is None or url is None or not _is_primary(self, job):
             return await super().start(agent, **options)
+        if options.get("room") is job.room:
+            await _connect_ahead(job)
         self._past = restored(job.job.attributes.get(_ATTRIBUTE, ""))
         if self._past:
             await agent.update_chat_ctx(llm.ChatContext([*agent.chat_ctx.items, *self._past]))
@@ -170,6 +172,18 @@ def _is_primary(session: agents.AgentSession[Any], job: JobContext) -> bool:
         return job.primary_session is session
     except RuntimeError:
         return True
+
+
+async def _connect_ahead(job: JobContext) -> None:
+    """Begin to connect to the room.
+
+    LiveKit's session does so when all else is set up, which takes a third as long as connecting;
+    it finds the connection then, or waits for this one, and tells if there is none.
+    """
+    connecting = asyncio.create_task(job.connect(), name="voicepod_connect_ahead")
+    connecting.add_done_callback(lambda task: task.cancelled() or task.exception())
+    # What follows has the event loop to itself for long.
+    await asyncio.sleep(0)
 
 
 def _publish_ahead(session: agents.AgentSession[Any]) -> None:

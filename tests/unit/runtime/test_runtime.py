@@ -117,6 +117,7 @@ class Hall(rtc.Room):
             track_publications={},
             publish_track=self._publish,
             set_attributes=AsyncMock(),
+            send_bytes=AsyncMock(),
         )
 
     async def connect(self, *_: Any, **__: Any) -> None:
@@ -131,6 +132,7 @@ class Hall(rtc.Room):
     def arrive(self) -> None:
         kind = rtc.ParticipantKind.PARTICIPANT_KIND_STANDARD
         caller = Mock(identity="robert", kind=kind, attributes={}, track_publications={})
+        self._remote_participants[caller.identity] = caller
         self.emit("participant_connected", caller)
 
     async def _publish(self, track: rtc.LocalTrack, options: rtc.TrackPublishOptions) -> Line:
@@ -527,3 +529,32 @@ async def test_a_caller_who_is_there_first_gets_livekits_own_line(pod: Rig) -> N
             hall.lines[0].subscribed.set()
             await session.room_io.wait_for_ready()
     assert len(hall.lines) == 1
+
+
+async def test_the_agent_is_on_its_way_while_its_session_is_set_up(pod: Rig) -> None:
+    ways: list[bool] = []
+
+    class Watched(Hall):
+        async def connect(self, *_: Any, **__: Any) -> None:
+            ways.append(session._room_io is None)
+            await super().connect()
+
+    with a_job(room=(hall := Watched())):
+        async with new_session() as session:
+            await session.start(Agent(instructions=""), room=hall)
+    assert ways == [True]
+
+
+async def test_a_room_that_cannot_be_entered_is_tried_again_and_then_told_of(pod: Rig) -> None:
+    tries: list[None] = []
+
+    class Closed(Hall):
+        async def connect(self, *_: Any, **__: Any) -> None:
+            tries.append(None)
+            raise rtc.ConnectError("the room is closed")
+
+    with a_job(room=(hall := Closed())):
+        async with new_session() as session:
+            with pytest.raises(rtc.ConnectError, match="closed"):
+                await session.start(Agent(instructions=""), room=hall)
+    assert len(tries) == 2
