@@ -7,7 +7,8 @@ It takes the place of LiveKit's ``AgentSession``, and of nothing else::
 After every turn it gives the conversation so far to the sidecar in its pod, and each second it
 tells how the agent is. When an agent dies, hangs or stays silent, the operator starts another one
 with that conversation: it knows what was said, and says so in one sentence instead of greeting
-again. Where there is no sidecar it is LiveKit's ``AgentSession``, and does nothing of its own.
+again. It connects before it sets up the rest, and publishes the agent's track before the caller is
+there. Where there is no sidecar it is LiveKit's ``AgentSession``, and does nothing of its own.
 
 One file that needs livekit-agents 1.8 alone: install it, or copy it beside your agent.
 """
