@@ -14,14 +14,19 @@ AUDIO = models.TrackType.AUDIO
 CALLER = models.ParticipantInfo(sid="PA_0", identity="caller")
 
 
+async def hints_by_then(pod: Rig) -> int:
+    """Have the agent get its job; return how many hints the operator has had until then."""
+    await pod.running()
+    await until(lambda: pod.operator.hints)
+    return len(pod.operator.hints)
+
+
 async def test_join_and_audio_are_one_hint_when_they_come_together(
     pod: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(supervisor, "_AUDIO_GRACE", 3600.0)
     pod.livekit.callers = [CALLER]
-    await pod.running()
-    await until(lambda: pod.operator.hints)
-    hints = len(pod.operator.hints)
+    hints = await hints_by_then(pod)
     pod.livekit.join()
     await until(lambda: pod.supervisor.pod.has_joined)
     pod.livekit.join(AUDIO)
@@ -33,9 +38,7 @@ async def test_an_agent_without_audio_that_comes_before_its_caller_is_told_of_so
     pod: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(supervisor, "_AUDIO_GRACE", 3600.0)
-    await pod.running()
-    await until(lambda: pod.operator.hints)
-    hints = len(pod.operator.hints)
+    hints = await hints_by_then(pod)
     pod.livekit.join()
     await until(lambda: len(pod.operator.hints) == hints + 1)
 
@@ -44,9 +47,7 @@ async def test_an_agent_that_sends_audio_before_its_caller_comes_is_told_of_once
     pod: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(supervisor, "_AUDIO_GRACE_ALONE", 3600.0)
-    await pod.running()
-    await until(lambda: pod.operator.hints)
-    hints = len(pod.operator.hints)
+    hints = await hints_by_then(pod)
     pod.livekit.join()
     await until(lambda: pod.supervisor.pod.has_joined)
     assert len(pod.operator.hints) == hints
@@ -59,9 +60,7 @@ async def test_a_join_without_audio_is_a_hint_of_its_own(
 ) -> None:
     monkeypatch.setattr(supervisor, "_AUDIO_GRACE", 0.01)
     pod.livekit.callers = [CALLER]
-    await pod.running()
-    await until(lambda: pod.operator.hints)
-    hints = len(pod.operator.hints)
+    hints = await hints_by_then(pod)
     pod.livekit.join(models.TrackType.VIDEO)
     await until(lambda: len(pod.operator.hints) == hints + 1)
     assert pod.supervisor.pod.status().at.first_audio is None
