@@ -178,8 +178,8 @@ def _is_primary(session: agents.AgentSession[Any], job: JobContext) -> bool:
 async def _connect_ahead(job: JobContext) -> None:
     """Begin to connect to the room.
 
-    LiveKit's session does so when all else is set up, which takes a third as long as connecting;
-    it finds the connection then, or waits for this one, and tells if there is none.
+    LiveKit's session does so when all else is set up. It finds the connection then, or waits for
+    this one, and tells if there is none.
     """
     connecting = asyncio.create_task(job.connect(), name="voicepod_connect_ahead")
     connecting.add_done_callback(lambda task: task.cancelled() or task.exception())
