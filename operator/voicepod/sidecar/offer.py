@@ -61,7 +61,8 @@ async def offer(job: agent.Job, worker: Worker) -> Accepted:
         name=answer.participant_name,
         metadata=answer.participant_metadata,
         attributes={
-            **answer.participant_attributes,
+            # To LiveKit an empty one is as good as none, and SDKs send the name that they lack.
+            **{name: value for name, value in answer.participant_attributes.items() if value},
             AGENT_NAME_ATTRIBUTE: worker.registration.agent_name,
         },
         permissions=_permissions(worker.registration),
