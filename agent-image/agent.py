@@ -1,7 +1,7 @@
 """The default agent: `python agent.py start` waits for a call, and takes it.
 
-An ordinary agent, as LiveKit's documentation writes them, but for the import of `AgentSession`: its
-calls outlive its process. What it hears, thinks and speaks with is decided in
+An ordinary agent, as LiveKit's documentation writes them, but for `voicepod_runtime`: its
+calls outlive its process, and begin sooner. What it hears, thinks and speaks with is decided in
 `voicepod_agent/pipeline.py`.
 """
 
@@ -10,7 +10,7 @@ from livekit.agents.voice.room_io import RoomOptions
 
 from voicepod_agent.pipeline import Pipeline, load_pipeline
 from voicepod_agent.settings import Settings
-from voicepod_runtime import AgentSession
+from voicepod_runtime import AgentSession, rehearse
 
 settings = Settings()
 
@@ -41,8 +41,9 @@ class Assistant(Agent):
 
 
 def prewarm(proc: JobProcess) -> None:
-    """Load the models before the call comes."""
+    """Load the models before the call comes, and what joining a room takes."""
     proc.userdata["pipeline"] = load_pipeline(settings)
+    rehearse()
 
 
 server.setup_fnc = prewarm

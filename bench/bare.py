@@ -5,6 +5,7 @@ no session, no choice of a pod.
 """
 
 import asyncio
+import shutil
 import sys
 import time
 import uuid
@@ -111,8 +112,24 @@ class Bare(Way):
             "VOICEPOD_POD_NAMESPACE": "bench",
             "VOICEPOD_POD_UID": self._uid,
         }
-        agent |= {"PYTHONPATH": str(REPOSITORY / "runtime"), "PYTHONUNBUFFERED": "1"}
+        agent |= {
+            "PATH": str(self._programs()),
+            "PYTHONPATH": str(REPOSITORY / "runtime"),
+            "PYTHONUNBUFFERED": "1",
+        }
         return sidecar, agent
+
+    def _programs(self) -> Path:
+        """Return a directory with the program that the agent's image has for it.
+
+        LiveKit's library runs `lsb_release` when it joins, if there is one. Images have none, and
+        the floor would be 10 ms higher for it.
+        """
+        program, found = "espeak-ng", self._logs / "programs"
+        found.mkdir(exist_ok=True)
+        (found / program).unlink(missing_ok=True)
+        (found / program).symlink_to(str(shutil.which(program)))
+        return found
 
     async def _stop(self) -> None:
         if self._assigning:

@@ -1,6 +1,7 @@
 """Programs beside a bench that end with it, however it ends."""
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,11 +24,12 @@ async def running(
     It gets none of this process's environment (proxies, locale, tokens) but the PATH, and ``env``.
     Should this very process be killed, the kernel ends the program, too.
     """
+    path = environment()["PATH"]
     with log.open("ab") as output:
         process = await asyncio.create_subprocess_exec(
-            *("setpriv", "--pdeathsig", "KILL"),
+            *(str(shutil.which("setpriv", path=path)), "--pdeathsig", "KILL"),
             *(str(part) for part in argv),
-            env={"PATH": environment()["PATH"], "HOME": "/root", **(env or {})},
+            env={"PATH": path, "HOME": "/root", **(env or {})},
             cwd=directory,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=output,

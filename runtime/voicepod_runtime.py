@@ -2,13 +2,14 @@
 
 It takes the place of LiveKit's ``AgentSession``, and of nothing else::
 
-    from voicepod_runtime import AgentSession
+    from voicepod_runtime import AgentSession, rehearse
 
 After every turn it gives the conversation so far to the sidecar in its pod, and each second it
 tells how the agent is. When an agent dies, hangs or stays silent, the operator starts another one
 with that conversation: it knows what was said, and says so in one sentence instead of greeting
 again. It connects before it sets up the rest, and publishes the agent's track before the caller is
-there. Where there is no sidecar it is LiveKit's ``AgentSession``, and does nothing of its own.
+there; called in ``setup_fnc``, ``rehearse`` has what connecting takes loaded before the call comes.
+Where there is no sidecar it is LiveKit's ``AgentSession``, and does nothing of its own.
 
 One file that needs livekit-agents 1.8 alone: install it, or copy it beside your agent.
 """
@@ -26,7 +27,7 @@ from livekit import agents, rtc
 from livekit.agents import Agent, JobContext, get_job_context, llm
 from livekit.agents.voice import SpeechHandle
 
-__all__ = ["RESUMPTION", "AgentSession"]
+__all__ = ["RESUMPTION", "AgentSession", "rehearse"]
 
 logger = logging.getLogger("voicepod.runtime")
 
@@ -39,6 +40,7 @@ RESUMPTION: Final = (
 
 # What the operator sets in the agent's container, and in its job.
 _URL: Final = "VOICEPOD_RUNTIME_URL"
+_SIDECAR: Final = "LIVEKIT_URL"
 _KEY: Final = "LIVEKIT_API_SECRET"
 _ATTRIBUTE: Final = "voicepod.checkpoint"
 
@@ -54,7 +56,39 @@ _TIMEOUT: Final = aiohttp.ClientTimeout(total=2)
 # Seconds that the end of a job waits for its last beat.
 _LAST_WORDS: Final = 2.0
 
+# Seconds for the rehearsal, and for what LiveKit's library still has to log of it.
+_REHEARSAL: Final = 2.0
+_AFTERMATH: Final = 0.05
+
 _Userdata = TypeVar("_Userdata")
+
+
+def rehearse() -> None:
+    """Join a room in vain, before the call comes; call it in the ``setup_fnc`` of your agent.
+
+    The first time that a process joins a room, it loads what that takes: a third of the time until
+    it has asked. The sidecar has no room, and refuses.
+    """
+    url = os.environ.get(_SIDECAR)
+    if url and os.environ.get(_URL):
+        asyncio.run(_join_in_vain(url))
+
+
+async def _join_in_vain(url: str) -> None:
+    library = logging.getLogger("livekit")
+    # It complains of what is meant to be.
+    library.addFilter(_nothing)
+    try:
+        async with asyncio.timeout(_REHEARSAL):
+            await rtc.Room().connect(url, "rehearsal")
+    except (rtc.ConnectError, TimeoutError):
+        await asyncio.sleep(_AFTERMATH)
+    finally:
+        library.removeFilter(_nothing)
+
+
+def _nothing(_: logging.LogRecord) -> bool:
+    return False
 
 
 class AgentSession(agents.AgentSession[_Userdata]):

@@ -47,6 +47,11 @@ async def run() -> None:
         await supervisor.hand_over()
 
 
+async def _no_room(_: web.Request) -> web.Response:
+    """Refuse an agent that joins a room here: one that rehearses it, before it has a call."""
+    return web.Response(status=401, text="no room is here: the job's own URL and token lead to it")
+
+
 @contextlib.asynccontextmanager
 async def serving(
     settings: Settings,
@@ -69,6 +74,7 @@ async def serving(
         for_agent.add_routes(
             [
                 web.get("/agent", WorkerEndpoint(supervisor).connect),
+                web.get("/rtc/{rest:.*}", _no_room),
                 web.post("/twirp/{service}/{method}", RoomService(supervisor).call),
                 *RuntimeApi(supervisor, settings.agent_key).routes(),
             ]

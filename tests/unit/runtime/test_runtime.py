@@ -28,10 +28,10 @@ from livekit.rtc.participant import PublishTrackError
 
 import voicepod_runtime
 from tests.unit.sidecar.fakes import HOST, POD_UID, Rig, rig, until
-from voicepod.assignment.messages import PodStatus
+from voicepod.assignment.messages import PodState, PodStatus
 from voicepod_agent.offline.llm import ReceptionistLLM
 from voicepod_agent.offline.receptionist import GREETING
-from voicepod_runtime import AgentSession
+from voicepod_runtime import AgentSession, rehearse
 
 pytestmark = pytest.mark.unit
 
@@ -558,3 +558,38 @@ async def test_a_room_that_cannot_be_entered_is_tried_again_and_then_told_of(pod
             with pytest.raises(rtc.ConnectError, match="closed"):
                 await session.start(Agent(instructions=""), room=hall)
     assert len(tries) == 2
+
+
+async def test_an_agent_rehearses_its_join_and_says_nothing_of_it(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with rig() as pod:
+        monkeypatch.setenv("VOICEPOD_RUNTIME_URL", f"http://{HOST}:{pod.agent_port}/voicepod")
+        monkeypatch.setenv("LIVEKIT_URL", f"ws://{HOST}:{pod.agent_port}")
+        with caplog.at_level(logging.INFO):
+            await asyncio.to_thread(rehearse)
+            assert not [record for record in caplog.records if record.name == "livekit"]
+        # It was this sidecar that has refused, and no more than that happened there.
+        with pytest.raises(rtc.ConnectError, match="401 Unauthorized - no room is here"):
+            await rtc.Room().connect(f"ws://{HOST}:{pod.agent_port}", "rehearsal")
+        assert pod.supervisor.pod.state is PodState.STARTING
+
+
+def test_an_agent_without_a_sidecar_rehearses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VOICEPOD_RUNTIME_URL", raising=False)
+    monkeypatch.setenv("LIVEKIT_URL", "ws://127.0.0.1:9")
+    monkeypatch.setattr(rtc, "Room", Mock(side_effect=AssertionError("it joins a room")))
+    rehearse()
+
+
+async def test_a_rehearsal_that_nobody_answers_keeps_no_agent_from_its_calls(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def never(*_: Any) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(voicepod_runtime, "_REHEARSAL", 0.01)
+    monkeypatch.setattr(rtc.Room, "connect", never)
+    monkeypatch.setenv("VOICEPOD_RUNTIME_URL", "http://127.0.0.1:9/voicepod")
+    monkeypatch.setenv("LIVEKIT_URL", "ws://127.0.0.1:9")
+    await asyncio.to_thread(rehearse)
