@@ -75,13 +75,12 @@ class ControlPlane:
 
     @property
     def _etcd(self) -> str:
-        return f"https://127.0.0.1:{self.etcd_port}"
+        return f"unix://{self.state / 'etcd.sock'}"
 
     def credentials(self) -> None:
         """Make the authority, everyone's certificates, and the kubeconfig files."""
         authority = self.authority
         authority.issue("ca", "voicepod-local")
-        authority.issue("etcd", addresses=("127.0.0.1",))
         addresses = (self.address, *self.names)
         authority.issue("apiserver", "kubernetes", "system:masters", addresses)
         authority.issue("service-accounts")
@@ -118,7 +117,6 @@ class ControlPlane:
 
     def _start_etcd(self) -> None:
         peer = f"http://127.0.0.1:{self.etcd_port + 1}"
-        authority = self.authority
         self.daemons.start(
             "etcd",
             f"--data-dir={self.state / 'etcd'}",
@@ -127,10 +125,6 @@ class ControlPlane:
             f"--listen-peer-urls={peer}",
             f"--initial-advertise-peer-urls={peer}",
             f"--initial-cluster=default={peer}",
-            f"--cert-file={authority.certificate('etcd')}",
-            f"--key-file={authority.private_key('etcd')}",
-            f"--trusted-ca-file={authority.certificate('ca')}",
-            "--client-cert-auth",
             # Each write would wait for the disk; all that a crash of the machine may cost is a
             # demo's state.
             "--unsafe-no-fsync",
@@ -142,9 +136,6 @@ class ControlPlane:
         self.daemons.start(
             "kube-apiserver",
             f"--etcd-servers={self._etcd}",
-            f"--etcd-cafile={authority.certificate('ca')}",
-            f"--etcd-certfile={certificate}",
-            f"--etcd-keyfile={key}",
             f"--bind-address={self.address}",
             f"--advertise-address={self.address}",
             f"--secure-port={self.port}",
