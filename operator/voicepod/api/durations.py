@@ -1,6 +1,7 @@
 """Durations as Kubernetes users write them: ``30s``, ``1h30m``, ``250ms``."""
 
 import re
+from functools import lru_cache
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
@@ -15,6 +16,8 @@ _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 _PART = re.compile(r"([0-9]+)(ms|h|m|s)")
 
 
+# The same few are asked for again and again; some VoiceAgents and sessions have others.
+@lru_cache(maxsize=1024)
 def seconds(duration: str) -> float:
     """Return ``duration`` in seconds.
 

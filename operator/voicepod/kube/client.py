@@ -5,7 +5,6 @@ configuration, TLS, tokens that are rotated, connection pooling.
 """
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
+import orjson
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.config import load_incluster_config, load_kube_config
@@ -155,7 +155,7 @@ class Kube:
                 raise await _refusal(answer)
             async with answer:
                 async for line in _lines(answer.content):
-                    event = json.loads(line)
+                    event = orjson.loads(line)
                     yield event["type"], event["object"]
 
     async def create(
@@ -285,13 +285,13 @@ async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
 
 
 def _parsed(data: bytes) -> Object:
-    answer: Object = json.loads(data)
+    answer: Object = orjson.loads(data)
     return answer
 
 
 def _message(data: bytes) -> str:
     try:
-        return str(json.loads(data)["message"])
+        return str(orjson.loads(data)["message"])
     except (ValueError, KeyError, TypeError):
         return data.decode(errors="replace")[:1024]
 

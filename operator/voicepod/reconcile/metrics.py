@@ -157,21 +157,21 @@ class Metrics:
 
     def session(self, session: Session, status: VoiceSessionStatus) -> None:
         """Count what is new in the status of a session; ``session`` has the one before."""
-        names = self._names(session.agent)
-        old, new = session.status.times, status.times
+        names, before = self._names(session.agent), session.status
+        old, new = before.times, status.times
         if new.received and not old.received:
             self._received.labels(*names).inc()
         self._waited(names, old, new, status.phase.finished)
-        self._steps(session, names, status.times)
-        for loss in status.lost[len(session.status.lost) :]:
+        self._steps(session, names, old, new)
+        for loss in status.lost[len(before.lost) :]:
             self._lost.labels(*names, loss.reason).inc()
-        told = {loss.generation for loss in session.status.lost if loss.taken_over}
+        told = {loss.generation for loss in before.lost if loss.taken_over}
         for loss in status.lost:
             if loss.taken_over and loss.generation not in told:
                 # The clocks of two nodes may differ by more than a take-over takes.
                 seconds = max(0.0, (loss.taken_over - loss.at).total_seconds())
                 self._takeover.labels(*names, loss.reason).observe(seconds)
-        if status.phase.finished and not session.status.phase.finished:
+        if status.phase.finished and not before.phase.finished:
             self._ended.labels(*names, status.phase, str(status.end_reason)).inc()
             self._spend(names, status.pod_seconds or PodSeconds())
             self._observe(self._goodbye, names, new, "ending", "ended")
@@ -187,7 +187,7 @@ class Metrics:
         elif finished and not (new.claimed or old.ended):
             self._observe(self._queued, (*names, "gave_up"), new, "queued", "ended")
 
-    def _steps(self, session: Session, names: Key, new: Times) -> None:
+    def _steps(self, session: Session, names: Key, old: Times, new: Times) -> None:
         pods = self._world.pods_of(session)
         if not pods:
             # It went away just now, and nobody knows any more whether it had been warm.
@@ -196,7 +196,7 @@ class Metrics:
         # The wait in line has a histogram of its own, and says nothing of how soon pods start.
         began = "placed" if new.placed else "received"
         for step, before in (("claimed", began), *_STEPS):
-            if getattr(session.status.times, step) is None:
+            if getattr(old, step) is None:
                 self._observe(self._step, (*names, way, step), new, before, step)
                 if step in ("joined", "first_audio"):
                     self._observe(self._start, (*names, way, step), new, began, step)
