@@ -274,6 +274,9 @@ ROWS: Final = (
                 (
                     Query("sum(voicepod_queue_depth)", "depth"),
                     Query("sum(voicepod_calls_unseen)", "calls that a new leader has yet to see"),
+                    Query(
+                        "sum(voicepod_sessions_untidied)", "sessions that are over, and to tidy up"
+                    ),
                 ),
             ),
             Panel(

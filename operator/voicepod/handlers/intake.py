@@ -161,7 +161,10 @@ class Intake:
         if pod.session is None:
             self.pool(pod.agent)
             return
-        self.queue.add(Item("session", pod.session))
+        record = self.world.records.get(pod.session)
+        if record is None or not record.phase.finished or not pod.deleting:
+            # If not, it is what was left of a call that is over, and goes as it should.
+            self.queue.add(Item("session", pod.session))
         if pod.node in self.world.cordoned:
             self._guard(pod.key[0])
 

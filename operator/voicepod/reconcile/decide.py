@@ -432,11 +432,9 @@ def _end(draft: Draft, reason: Reason, message: str) -> None:
     if (has_job or unreplaced) and status.identity and draft.may_be_open():
         # Until the pod is gone it could speak beside the agent of a caller who comes back.
         draft.actions.append(EvictAgent())
-    if pod and not pod.deleting:
-        draft.actions.append(DeletePod(pod))
     draft.phase(Phase.ENDED if reason in _ENDED else Phase.FAILED, reason, message)
     times.ended = observed.now
-    # It goes itself when its end was written, and not before.
+    # It goes itself when its end was written, and not before; so does its pod (``_tidy``).
     kept = observed.lifecycle.seconds("ttl_after_finished")
     draft.wakes.append(observed.now + timedelta(seconds=kept))
 

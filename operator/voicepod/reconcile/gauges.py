@@ -67,6 +67,11 @@ class Gauges(Collector):
             "Calls that go on, and that this operator has yet to look at since it leads.",
             self.queue.patient,
         )
+        yield GaugeMetricFamily(
+            "voicepod_sessions_untidied",
+            "Sessions that are over, and whose pods or themselves wait to be deleted.",
+            self.queue.late,
+        )
         yield CounterMetricFamily(
             "voicepod_events_dropped",
             "Kubernetes Events that were not posted because too many waited.",

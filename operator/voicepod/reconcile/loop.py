@@ -26,6 +26,11 @@ _WORKERS: Final = 64
 # at most, and Kubernetes gives a pod thirty.
 _LAST_WORK: Final = 15.0
 
+# How many sessions that are over are worked on at once: so few that pods and sessions are deleted
+# the slower, the slower the API server answers, and new calls have most of it when it has much to
+# do. More than one: a deletion that is not answered shall not hold up the others.
+_TIDIERS: Final = 2
+
 # How many times as long as a look at a call that goes on takes it is until the next one: a tenth of
 # what a processor can do at the most, and minutes for ten thousand calls.
 _RESTS: Final = 9
@@ -58,7 +63,7 @@ class Loop:
     async def stand_by(self) -> None:
         """Let everything be, until cancelled: another operator works on it."""
         async with asyncio.TaskGroup() as group:
-            for take in (self.queue.take, self.queue.take_patient):
+            for take in (self.queue.take, self.queue.take_patient, self.queue.take_late):
                 group.create_task(self._let_be(take))
 
     async def _let_be(self, take: Callable[[], Awaitable[Item]]) -> None:
@@ -70,11 +75,22 @@ class Loop:
         async with asyncio.TaskGroup() as group:
             for _ in range(_WORKERS):
                 group.create_task(self._work())
+            for _ in range(_TIDIERS):
+                group.create_task(self._tidy())
             group.create_task(self._work_patiently())
 
     async def _work(self) -> None:
         while True:
-            await self._finish(await self.queue.take(), self._reconcile)
+            item = await self.queue.take()
+            if item.kind == "session" and self.sessions.is_over(item.key):
+                self.queue.put_off(item)
+            else:
+                await self._finish(item, self._reconcile)
+
+    async def _tidy(self) -> None:
+        """Work on what remains of calls that are over."""
+        while True:
+            await self._finish(await self.queue.take_late(), self._reconcile)
 
     async def _work_patiently(self) -> None:
         """Work on what nobody waits for, and rest nine times as long each time.

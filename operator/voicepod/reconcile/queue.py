@@ -1,6 +1,7 @@
 """A queue of keys: each at most once, never two workers on one key, failures with backoff.
 
-What nobody waits for goes into a second line, which is worked on beside the first by a few.
+What nobody waits for goes into lines of its own, which are worked on beside the first by a few: one
+for calls that seem to go on, one for those that are over.
 
 The same heap of deadlines serves backoff and every timeout of a session.
 """
@@ -19,15 +20,39 @@ _FIRST_RETRY: Final = 0.25
 _LAST_RETRY: Final = 30.0
 
 
+class _Line(Generic[K]):
+    """Keys, each once, in the order they came."""
+
+    def __init__(self) -> None:
+        self._order: asyncio.Queue[K] = asyncio.Queue()
+        self.keys: set[K] = set()
+
+    def add(self, key: K) -> None:
+        if key not in self.keys:
+            self.keys.add(key)
+            self._order.put_nowait(key)
+
+    def clear(self) -> None:
+        self.keys.clear()
+        while not self._order.empty():
+            self._order.get_nowait()
+
+    async def take(self) -> K:
+        while True:
+            key = await self._order.get()
+            # If not, it has left the line.
+            if key in self.keys:
+                self.keys.discard(key)
+                return key
+
+
 class KeyedQueue(Generic[K]):
     """Keys that wait to be worked on. Times are seconds of the event loop's clock."""
 
     def __init__(self) -> None:
-        self._ready: asyncio.Queue[K] = asyncio.Queue()
-        self._queued: set[K] = set()
-        self._calm: asyncio.Queue[K] = asyncio.Queue()
-        self._patient: set[K] = set()
-        """Those in the second line."""
+        self._ready: _Line[K] = _Line()
+        self._calm: _Line[K] = _Line()
+        self._late: _Line[K] = _Line()
         self._working: set[K] = set()
         self._again: set[K] = set()
         self._failures: dict[K, int] = {}
@@ -39,35 +64,36 @@ class KeyedQueue(Generic[K]):
     @property
     def depth(self) -> int:
         """How many keys could be worked on now, those that nobody waits for left out."""
-        return len(self._queued)
+        return len(self._ready.keys)
 
     @property
     def patient(self) -> int:
-        """How many keys could be worked on that nobody waits for."""
-        return len(self._patient)
+        """How many keys were added patiently, and could be worked on now."""
+        return len(self._calm.keys)
+
+    @property
+    def late(self) -> int:
+        """How many keys were put off, and could be worked on now."""
+        return len(self._late.keys)
 
     def forget(self) -> None:
         """Let be what could be worked on now: all of it is about to be added again."""
-        for line in (self._ready, self._calm):
-            while not line.empty():
-                line.get_nowait()
-        self._queued.clear()
-        self._patient.clear()
+        for line in (self._ready, self._calm, self._late):
+            line.clear()
 
     def add(self, key: K) -> None:
         """Have a key worked on soon; it is there once, however often it is added."""
-        self._patient.discard(key)
+        self._calm.keys.discard(key)
+        self._late.keys.discard(key)
         if key in self._working:
             self._again.add(key)
-        elif key not in self._queued:
-            self._queued.add(key)
-            self._ready.put_nowait(key)
+        else:
+            self._ready.add(key)
 
     def add_patiently(self, key: K) -> None:
         """Have a key worked on that nobody waits for, unless it is asked for sooner."""
-        if key not in self._working and key not in self._queued and key not in self._patient:
-            self._patient.add(key)
-            self._calm.put_nowait(key)
+        if key not in self._working and key not in self._ready.keys:
+            self._calm.add(key)
 
     def add_after(self, key: K, delay: float) -> None:
         """Have a key worked on in ``delay`` seconds, unless it is asked for sooner."""
@@ -80,24 +106,27 @@ class KeyedQueue(Generic[K]):
         self._set_timer()
 
     async def take(self) -> K:
-        """Wait for a key; ``done`` or ``failed`` must follow."""
-        key = await self._ready.get()
-        self._queued.discard(key)
-        return self._begin(key)
+        """Wait for a key; ``done``, ``failed`` or ``put_off`` must follow."""
+        return self._begin(await self._ready.take())
 
     async def take_patient(self) -> K:
-        """Wait for a key of the second line; ``done`` or ``failed`` must follow."""
-        while True:
-            key = await self._calm.get()
-            # If not, it was asked for meanwhile.
-            if key in self._patient:
-                self._patient.discard(key)
-                return self._begin(key)
+        """Wait for a key that was added patiently; ``done`` or ``failed`` must follow."""
+        return self._begin(await self._calm.take())
+
+    async def take_late(self) -> K:
+        """Wait for a key that was put off; ``done`` or ``failed`` must follow."""
+        return self._begin(await self._late.take())
 
     def _begin(self, key: K) -> K:
         self._working.add(key)
         self._deadlines.pop(key, None)
         return key
+
+    def put_off(self, key: K) -> None:
+        """Leave a key to those who take what was put off, unless it is asked for anew."""
+        self._working.discard(key)
+        self._again.discard(key)
+        self._late.add(key)
 
     def done(self, key: K) -> None:
         """Say that a key was worked on; its backoff starts from the beginning."""

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -57,6 +57,11 @@ class SessionReconciler:
     clock: Callable[[], datetime]
     metrics: Metrics
     places: Places
+
+    def is_over(self, key: Key) -> bool:
+        """Whether a session has come to its end, and nobody waits for what is left of it."""
+        record = self.world.records.get(key)
+        return record is not None and record.phase.finished
 
     async def reconcile(self, key: Key) -> Outcome:
         """Bring a session to what it should be.
@@ -114,10 +119,14 @@ class SessionReconciler:
         except UnsettledError:
             await self._write_status(record)
             raise
-        if record.phase.finished and not stuck:
+        cluttered = any(not pod.deleting for pod in self.world.pods_of(record.session))
+        if record.phase.finished and not stuck and not cluttered:
             self.places.forget(key)
         if not decision.passing:
             await self._write_status(record)
+        if record.phase.finished and cluttered:
+            # Its end is told: now whoever has the time may tidy up.
+            return Outcome(wake=0.0, retry=stuck)
         if decision.wake is None:
             return Outcome(retry=stuck)
         return Outcome((decision.wake - self.clock()).total_seconds(), retry=stuck)
@@ -160,6 +169,9 @@ class SessionReconciler:
             record.problem = None
             if DeleteSession() in decision.actions:
                 return Decision(record.status)
+            if decision.status.phase.finished and not before.phase.finished:
+                # The end is written first.
+                return replace(decision, actions=())
         raise UnsettledError(f"the session does not settle: {decision.actions}")
 
     def _observe(self, record: Record) -> Observed:
@@ -216,11 +228,11 @@ class SessionReconciler:
         return True
 
     async def _write_status(self, record: Record, precondition: Json | None = None) -> None:
-        session = record.session
-        patch = merge_patch(session.status.to_yaml(), record.status.to_yaml())
+        session, before = record.session, record.session.status
+        patch = merge_patch(before.to_yaml(), record.status.to_yaml())
         if not patch:
             return
-        notes = notes_between(session.status, record.status)
+        notes = notes_between(before, record.status)
         try:
             written = await self.kube.patch(
                 VOICE_SESSIONS,
@@ -233,7 +245,7 @@ class SessionReconciler:
             if self.world.records.get(session.key) is record:
                 self.world.drop_session(session.key)
             return
-        self._count_outcomes(record, session.status)
+        self._count_outcomes(record, before)
         self.world.put_session(parse_session(written))
         self.metrics.session(session, record.status)
         about = Regarding("VoiceSession", *session.key, session.uid)

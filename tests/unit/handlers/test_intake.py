@@ -60,7 +60,7 @@ class Desk:
     async def enqueued(self) -> list[Item]:
         """What is to be worked on now; what comes later stays."""
         items = []
-        while self.queue._queued:
+        while self.queue.depth:
             items.append(await self.queue.take())
             self.queue.done(items[-1])
         return items

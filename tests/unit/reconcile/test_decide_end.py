@@ -83,7 +83,8 @@ def test_when_the_agent_has_said_goodbye_the_pod_goes_and_the_ledger_is_closed(
 
     decision = decide(goodbye)
 
-    assert decision.actions == (DeletePod(READY),)
+    assert decision.actions == ()
+    assert decide(replace(goodbye, status=decision.status)).actions == (DeletePod(READY),)
     assert (decision.status.phase, decision.status.end_reason) == (Phase.ENDED, reason)
     assert decision.status.times.ended == goodbye.now
     ledger = decision.status.pod_seconds
@@ -102,7 +103,7 @@ def test_an_agent_that_says_goodbye_for_too_long_is_cut_off() -> None:
     last, over = decide(ending(now=29, call_seen=at(29))), decide(ending(now=30, call_seen=at(29)))
 
     assert last.wake == at(30)
-    assert over.actions == (EvictAgent(), DeletePod(READY))
+    assert over.actions == (EvictAgent(),)
     assert over.status.phase is Phase.ENDED
 
 
@@ -139,13 +140,14 @@ def test_nobody_is_told_when_the_pod_is_going_anyway(gone: object) -> None:
     assert EndJob(Reason.REQUESTED) not in decision.actions
     assert decision.status.phase is Phase.ENDED
     still_there = [] if gone is None or gone == pod(ready=True, deleting=True) else [gone]
-    assert [a.pod for a in decision.actions if isinstance(a, DeletePod)] == still_there
+    tidied = decide(ending(now=21, pod=gone, status=decision.status))
+    assert [a.pod for a in tidied.actions if isinstance(a, DeletePod)] == still_there
 
 
 def test_a_pod_that_has_no_job_yet_goes_at_once() -> None:
     decision = decide(starting(session=session(end=True)))
 
-    assert decision.actions == (DeletePod(pod()),)
+    assert decision.actions == ()
     assert (decision.status.phase, decision.status.end_reason) == (Phase.ENDED, Reason.REQUESTED)
 
 

@@ -258,3 +258,42 @@ async def test_one_key_that_fails_does_not_hold_up_another() -> None:
 
     assert await taken(queue) == "b"
     assert now() == failed
+
+
+@in_hours
+async def test_what_was_put_off_is_for_those_who_take_it() -> None:
+    queue = KeyedQueue[str]()
+    for key in "ab":
+        queue.add(key)
+        await taken(queue)
+        queue.put_off(key)
+
+    assert (queue.depth, queue.late) == (0, 2)
+    assert [await queue.take_late() for _ in range(2)] == ["a", "b"]
+    assert queue.late == 0
+    assert await taken(queue) is None
+
+
+@in_hours
+async def test_what_was_put_off_is_there_at_once_if_it_is_asked_for_anew() -> None:
+    queue = KeyedQueue[str]()
+    queue.add("a")
+    await taken(queue)
+    queue.add("a")  # which the one that puts it off knows
+    queue.put_off("a")
+    assert await taken(queue) is None
+
+    queue.add("a")
+
+    assert await taken(queue) == "a"
+    assert queue.late == 0
+
+
+@in_hours
+async def test_what_is_put_off_is_forgotten_as_well() -> None:
+    queue = KeyedQueue[str]()
+    queue.add("a")
+    await taken(queue)
+    queue.put_off("a")
+    queue.forget()
+    assert queue.late == 0
