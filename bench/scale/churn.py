@@ -19,7 +19,7 @@ from local.scale.ledger import Verdict
 from local.scale.site import PLANE
 from voicepod.kube.client import Kube
 
-RATE = 5.0
+RATE = 10.0
 """Sessions a second: half of what `bench-claim` measures as the rate that is kept up with."""
 
 # Seconds until a window's last session must be gone and the pool be full.
