@@ -16,16 +16,16 @@ READY_SECONDS = 100.0
 class ControlPlane:
     """A control plane: where it keeps its state, and where it listens.
 
-    `address` is the API server's, which also goes by `names`; etcd is on the loopback, on
-    `etcd_port` for its clients and the next port for the peers that it has not. `options` are the
-    API server's own, on top of those that every one of them has.
+    `address` is the API server's, which also goes by `names`. etcd is on a socket that nobody but
+    its user may use, and on the loopback's `peer_port` for the peers that it has not. `options` are
+    the API server's own, on top of those that every one of them has.
     """
 
     state: Path
     address: str
     names: tuple[str, ...]
     port: int
-    etcd_port: int
+    peer_port: int
     options: tuple[str, ...]
 
     @property
@@ -116,7 +116,7 @@ class ControlPlane:
         )
 
     def _start_etcd(self) -> None:
-        peer = f"http://127.0.0.1:{self.etcd_port + 1}"
+        peer = f"http://127.0.0.1:{self.peer_port}"
         self.daemons.start(
             "etcd",
             f"--data-dir={self.state / 'etcd'}",
@@ -165,8 +165,8 @@ CLUSTER = ControlPlane(
     address=BRIDGE_IP,
     names=(API_SERVICE_IP, "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"),
     port=6443,
-    # Beside the usual 2379 and 2380: the machine may have an etcd of its own.
-    etcd_port=12379,
+    # Not the usual 2380: the machine may have an etcd of its own.
+    peer_port=12380,
     options=(
         f"--service-cluster-ip-range={SERVICE_NETWORK}",
         # The node's name resolves nowhere: without this no `kubectl logs`, no `exec`.
