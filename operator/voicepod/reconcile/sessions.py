@@ -31,6 +31,10 @@ logger = logging.getLogger(__name__)
 # never settles: it is left to the queue, which goes on with backoff.
 _MAX_ROUNDS: Final = 10
 
+# In seconds. What comes again so soon is left as it is: to pack a status and to unpack it takes as
+# long as to decide on it.
+_SOON: Final = 5.0
+
 
 class UnsettledError(Exception):
     """``decide`` wanted something again and again."""
@@ -71,10 +75,14 @@ class SessionReconciler:
         record = self.world.records.get(key)
         if record is None:
             return await self._clean_up_after(key)
+        soon = False
         try:
-            return await self._bring(record)
+            outcome = await self._bring(record)
+            soon = outcome.wake is not None and outcome.wake < _SOON
+            return outcome
         finally:
-            record.rest()
+            if not soon:
+                record.rest()
 
     async def glance(self, key: Key) -> Outcome:
         """Let a call that seems to go on be if it does; if not, bring it to what it should be.
