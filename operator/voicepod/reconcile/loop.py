@@ -26,10 +26,12 @@ _WORKERS: Final = 64
 # at most, and Kubernetes gives a pod thirty.
 _LAST_WORK: Final = 15.0
 
-# How many sessions that are over are worked on at once: so few that pods and sessions are deleted
-# the slower, the slower the API server answers, and new calls have most of it when it has much to
-# do. More than one: a deletion that is not answered shall not hold up the others.
+# How many sessions that are over are worked on at once, and how many times as long as that took is
+# rested: the slower the API server answers, the fewer pods and sessions are deleted, and new calls
+# have most of it when it has much to do. When it has little, that is a hundred deletions a second.
+# More than one: a deletion that is not answered shall not hold up the others.
 _TIDIERS: Final = 2
+_TIDIERS_REST: Final = 1
 
 # How many times as long as a look at a call that goes on takes it is until the next one: a tenth of
 # what a processor can do at the most, and minutes for ten thousand calls.
@@ -88,9 +90,8 @@ class Loop:
                 await self._finish(item, self._reconcile)
 
     async def _tidy(self) -> None:
-        """Work on what remains of calls that are over."""
-        while True:
-            await self._finish(await self.queue.take_late(), self._reconcile)
+        """Work on what remains of calls that are over, and rest as long each time."""
+        await self._with_rests(self.queue.take_late, self._reconcile, _TIDIERS_REST)
 
     async def _work_patiently(self) -> None:
         """Work on what nobody waits for, and rest nine times as long each time.
@@ -98,12 +99,17 @@ class Loop:
         Each look asks a pod. Thousands of them one after the other would take most of a processor,
         and be felt by those who call meanwhile.
         """
+        await self._with_rests(self.queue.take_patient, self._glance, _RESTS)
+
+    async def _with_rests(
+        self, take: Callable[[], Awaitable[Item]], look: Look, rests: float
+    ) -> None:
         clock = asyncio.get_running_loop().time
         while True:
-            item = await self.queue.take_patient()
+            item = await take()
             began = clock()
-            await self._finish(item, self._glance)
-            await asyncio.sleep(_RESTS * (clock() - began))
+            await self._finish(item, look)
+            await asyncio.sleep(rests * (clock() - began))
 
     async def _finish(self, item: Item, look: Look) -> None:
         work = asyncio.ensure_future(self._work_on(item, look))

@@ -53,7 +53,7 @@ async def test_calls_that_end_at_once_keep_nobody_from_getting_a_pod() -> None:
         await asyncio.sleep(0.5)
 
         assert "new" in owners(stage)
-        await asyncio.sleep(2 * CALLS)
+        await asyncio.sleep(3 * CALLS)
         assert list(owners(stage)) == ["new"]
         assert [item["metadata"]["name"] for item in stage.kube.objects(VOICE_SESSIONS)] == ["new"]
         assert deletions.most == 2
