@@ -20,6 +20,7 @@ import logging
 import os
 import time
 from collections.abc import AsyncIterable, Sequence
+from functools import cache
 from typing import Any, Final, TypeVar
 
 import aiohttp
@@ -63,11 +64,13 @@ _AFTERMATH: Final = 0.05
 _Userdata = TypeVar("_Userdata")
 
 
+@cache
 def rehearse() -> None:
     """Join a room in vain, before the call comes; call it in the ``setup_fnc`` of your agent.
 
     The first time that a process joins a room, it loads what that takes: a third of the time until
-    it has asked. The sidecar has no room, and refuses.
+    it has asked. The sidecar has no room, and refuses. Once in a process: LiveKit sets up the next
+    thread for a job while the first one joins.
     """
     url = os.environ.get(_SIDECAR)
     if url and os.environ.get(_URL):

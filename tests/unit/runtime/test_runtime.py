@@ -560,6 +560,15 @@ async def test_a_room_that_cannot_be_entered_is_tried_again_and_then_told_of(pod
     assert len(tries) == 2
 
 
+@pytest.fixture
+def another_process() -> Iterator[None]:
+    """One that has not rehearsed yet."""
+    rehearse.cache_clear()
+    yield
+    rehearse.cache_clear()
+
+
+@pytest.mark.usefixtures("another_process")
 async def test_an_agent_rehearses_its_join_and_says_nothing_of_it(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -575,6 +584,7 @@ async def test_an_agent_rehearses_its_join_and_says_nothing_of_it(
         assert pod.supervisor.pod.state is PodState.STARTING
 
 
+@pytest.mark.usefixtures("another_process")
 def test_an_agent_without_a_sidecar_rehearses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VOICEPOD_RUNTIME_URL", raising=False)
     monkeypatch.setenv("LIVEKIT_URL", "ws://127.0.0.1:9")
@@ -582,10 +592,15 @@ def test_an_agent_without_a_sidecar_rehearses_nothing(monkeypatch: pytest.Monkey
     rehearse()
 
 
-async def test_a_rehearsal_that_nobody_answers_keeps_no_agent_from_its_calls(
+@pytest.mark.usefixtures("another_process")
+async def test_an_agent_rehearses_once_and_gives_up_if_nobody_answers(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    rehearsals = 0
+
     async def never(*_: Any) -> None:
+        nonlocal rehearsals
+        rehearsals += 1
         await asyncio.Event().wait()
 
     monkeypatch.setattr(voicepod_runtime, "_REHEARSAL", 0.01)
@@ -593,3 +608,5 @@ async def test_a_rehearsal_that_nobody_answers_keeps_no_agent_from_its_calls(
     monkeypatch.setenv("VOICEPOD_RUNTIME_URL", "http://127.0.0.1:9/voicepod")
     monkeypatch.setenv("LIVEKIT_URL", "ws://127.0.0.1:9")
     await asyncio.to_thread(rehearse)
+    await asyncio.to_thread(rehearse)
+    assert rehearsals == 1
