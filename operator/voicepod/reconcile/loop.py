@@ -144,7 +144,7 @@ class Loop:
         self.queue.failed(item)
 
     async def _glance(self, item: Item) -> Outcome:
-        # Nothing but sessions is in the second line.
+        # Nothing but sessions is added patiently.
         return await self.sessions.glance(item.key)
 
     async def _reconcile(self, item: Item) -> Outcome:

@@ -65,6 +65,8 @@ def test_the_goodbye_of_the_longest_call_is_over_with_it() -> None:
     goodbye = running(state=PodState.ENDING)
     over = in_call(now=3 + 2 * 3600, status=told.status, call=goodbye, call_seen=at(7200))
     assert decide(over).actions == (EvictAgent(),)
+    tidied = decide(replace(over, status=decide(over).status))
+    assert tidied.actions == (DeletePod(pod(ready=True)),)
     assert decide(over).status.phase is Phase.ENDED
 
 

@@ -104,6 +104,7 @@ def test_an_agent_that_says_goodbye_for_too_long_is_cut_off() -> None:
 
     assert last.wake == at(30)
     assert over.actions == (EvictAgent(),)
+    assert decide(ending(now=30, status=over.status)).actions == (DeletePod(READY),)
     assert over.status.phase is Phase.ENDED
 
 
@@ -145,9 +146,11 @@ def test_nobody_is_told_when_the_pod_is_going_anyway(gone: object) -> None:
 
 
 def test_a_pod_that_has_no_job_yet_goes_at_once() -> None:
-    decision = decide(starting(session=session(end=True)))
+    scene = starting(session=session(end=True))
+    decision = decide(scene)
 
     assert decision.actions == ()
+    assert decide(replace(scene, status=decision.status)).actions == (DeletePod(pod()),)
     assert (decision.status.phase, decision.status.end_reason) == (Phase.ENDED, Reason.REQUESTED)
 
 

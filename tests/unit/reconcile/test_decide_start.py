@@ -310,6 +310,8 @@ def test_a_caller_who_left_before_the_pod_is_up_takes_the_pod_along() -> None:
     assert over.status.end_reason is Reason.CALLER_LEFT
     assert over.status.phase is Phase.ENDED
     assert over.actions == ()
+    tidied = decide(starting(now=15, status=over.status, room=room(), room_seen=at(15)))
+    assert tidied.actions == (DeletePod(pod()),)
 
 
 def test_a_caller_who_left_before_there_is_a_pod_ends_the_session_without_one() -> None:
