@@ -155,9 +155,11 @@ class Metrics:
             self._pool_problems,
         )
 
-    def session(self, session: Session, status: VoiceSessionStatus) -> None:
-        """Count what is new in the status of a session; ``session`` has the one before."""
-        names, before = self._names(session.agent), session.status
+    def session(
+        self, session: Session, before: VoiceSessionStatus, status: VoiceSessionStatus
+    ) -> None:
+        """Count what is new in the status of a session, against the one before."""
+        names = self._names(session.agent)
         old, new = before.times, status.times
         if new.received and not old.received:
             self._received.labels(*names).inc()

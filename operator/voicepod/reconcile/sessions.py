@@ -255,7 +255,7 @@ class SessionReconciler:
             return
         self._count_outcomes(record, before)
         self.world.put_session(parse_session(written))
-        self.metrics.session(session, record.status)
+        self.metrics.session(session, before, record.status)
         about = Regarding("VoiceSession", *session.key, session.uid)
         for note in notes:
             self.events.post(about, note)
