@@ -11,7 +11,8 @@ pytestmark = pytest.mark.scale
 CALLERS = 300
 POOL = 50
 
-# The operator works on as many sessions at once; among those, it is chance who is first.
+# The operator works on as many sessions at once; among those, it is chance whose request the API
+# server answers first. So a session may be overtaken by many, but none overtakes more than these.
 AT_ONCE = 64
 
 # In seconds: all this is over in a fraction of it, on two cores that do nothing else.
@@ -35,5 +36,7 @@ async def test_three_hundred_at_once_on_a_pool_of_fifty(callers: Kube) -> None:
 
     came = {session["name"]: place for place, session in enumerate(seen["sessions"].values())}
     owned = sorted((pod for pod in pods if pod["owners"]), key=lambda pod: pod["owned"])
-    for place, pod in enumerate(owned):
-        assert abs(place - came[pod["owners"][0]]) < AT_ONCE, "first come, first served"
+    order = [came[pod["owners"][0]] for pod in owned]
+    for place, session in enumerate(order):
+        overtaken = [later for later in order[place + 1 :] if later < session]
+        assert len(overtaken) < AT_ONCE, "first come, first served"
