@@ -172,6 +172,9 @@ def start(pace: float) -> None:
     config = PLANE.state / "kwok.yaml"
     config.write_text(configuration(pace))
     PLANE.daemons.start(
+        # It stands for kubelets, which have machines of their own: when a watch of it breaks off,
+        # it looks at all pods anew, which of ten thousand takes seconds of one of these cores.
+        *("nice", "-n", "5"),
         KWOK,
         f"--config={config}",
         f"--kubeconfig={PLANE.kubeconfig_of(KWOK)}",
@@ -179,5 +182,6 @@ def start(pace: float) -> None:
         "--node-port=0",
         # The kubelet's: it renews its lease after a quarter of this.
         "--node-lease-duration-seconds=40",
+        name=KWOK,
         env={"KWOK_WORKDIR": str(PLANE.state / "kwok")},
     )

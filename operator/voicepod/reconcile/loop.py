@@ -26,12 +26,15 @@ _WORKERS: Final = 64
 # at most, and Kubernetes gives a pod thirty.
 _LAST_WORK: Final = 15.0
 
-# How many sessions that are over are worked on at once, and how many times as long as that took is
-# rested: the slower the API server answers, the fewer pods and sessions are deleted, and new calls
-# have most of it when it has much to do. When it has little, that is a hundred deletions a second.
-# More than one: a deletion that is not answered shall not hold up the others.
-_TIDIERS: Final = 2
-_TIDIERS_REST: Final = 1
+# How many sessions that are over are worked on at once; as long as each took is rested. The slower
+# the API server answers, the fewer pods and sessions are deleted, and new calls have most of it
+# when it has much to do. When it takes a tenth of a second for a deletion, as it may then, these
+# still delete what twenty calls a second leave.
+_TIDIERS: Final = 4
+
+# The more of them wait, the shorter are the rests, and with as many there are none: their pods keep
+# the room on a node from those that start, and these pods would fill it.
+_NODE_FULL: Final = 110
 
 # How many times as long as a look at a call that goes on takes it is until the next one: a tenth of
 # what a processor can do at the most, and minutes for ten thousand calls.
@@ -90,8 +93,12 @@ class Loop:
                 await self._finish(item, self._reconcile)
 
     async def _tidy(self) -> None:
-        """Work on what remains of calls that are over, and rest as long each time."""
-        await self._with_rests(self.queue.take_late, self._reconcile, _TIDIERS_REST)
+        """Work on what remains of calls that are over, and rest as long if few of them wait."""
+
+        def rests() -> float:
+            return max(0.0, 1 - self.queue.late / _NODE_FULL)
+
+        await self._with_rests(self.queue.take_late, self._reconcile, rests)
 
     async def _work_patiently(self) -> None:
         """Work on what nobody waits for, and rest nine times as long each time.
@@ -99,17 +106,17 @@ class Loop:
         Each look asks a pod. Thousands of them one after the other would take most of a processor,
         and be felt by those who call meanwhile.
         """
-        await self._with_rests(self.queue.take_patient, self._glance, _RESTS)
+        await self._with_rests(self.queue.take_patient, self._glance, lambda: _RESTS)
 
     async def _with_rests(
-        self, take: Callable[[], Awaitable[Item]], look: Look, rests: float
+        self, take: Callable[[], Awaitable[Item]], look: Look, rests: Callable[[], float]
     ) -> None:
         clock = asyncio.get_running_loop().time
         while True:
             item = await take()
             began = clock()
             await self._finish(item, look)
-            await asyncio.sleep(rests * (clock() - began))
+            await asyncio.sleep(rests() * (clock() - began))
 
     async def _finish(self, item: Item, look: Look) -> None:
         work = asyncio.ensure_future(self._work_on(item, look))

@@ -56,7 +56,29 @@ async def test_calls_that_end_at_once_keep_nobody_from_getting_a_pod() -> None:
         await asyncio.sleep(3 * CALLS)
         assert list(owners(stage)) == ["new"]
         assert [item["metadata"]["name"] for item in stage.kube.objects(VOICE_SESSIONS)] == ["new"]
-        assert deletions.most == 2
+        assert deletions.most == 4
+
+
+async def deleted(calls: int, seconds: float) -> int:
+    """Have calls end at once; return how many of their pods are gone so many seconds later."""
+    async with Stage() as stage:
+        await warm_desk(stage, calls)
+        for number in range(calls):
+            call_in(stage, f"call-{number:03}")
+        await asyncio.sleep(1)
+        for number in range(calls):
+            stage.edit_session(f"call-{number:03}", end=True)
+        stage.kube.fault = Deletions()
+        stage.livekit.rooms.clear()
+        await asyncio.sleep(seconds)
+        return calls - len(owners(stage))
+
+
+@in_hours
+async def test_the_more_calls_have_ended_the_less_it_rests() -> None:
+    # Four at once, a second each: with rests as long as that it would be 80, and without any 20.
+    assert await deleted(2 * CALLS, 40) > 100
+    assert await deleted(CALLS // 4, 5) < 15
 
 
 @in_hours
