@@ -26,8 +26,9 @@ FEW = 100
 # For how long a session is kept that has ended: its ledger is read until then.
 _TTL = "30s"
 
-# Pods of those who come and go, the pods that end among them.
-_SPARE = 200
+# Pods of those who come and go: of a second operator's first half minute as well, in which none are
+# deleted. Nodes that are full would measure the scheduler, which looks for room again and again.
+_SPARE = 600
 
 # Seconds in which a pool of five hundred must be full; and ten thousand pods be ready.
 _PATIENCE = 300.0

@@ -36,9 +36,9 @@ _TIDIERS: Final = 4
 # the room on a node from those that start, and these pods would fill it.
 _NODE_FULL: Final = 110
 
-# How many times as long as a look at a call that goes on takes it is until the next one: a tenth of
-# what a processor can do at the most, and minutes for ten thousand calls.
-_RESTS: Final = 9
+# How many times as long as a look at a call that goes on takes it is until the next one: a
+# twentieth of what a processor can do at the most, and ten minutes for ten thousand calls.
+_RESTS: Final = 19
 
 
 class Item(NamedTuple):
@@ -101,7 +101,7 @@ class Loop:
         await self._with_rests(self.queue.take_late, self._reconcile, rests)
 
     async def _work_patiently(self) -> None:
-        """Work on what nobody waits for, and rest nine times as long each time.
+        """Work on what nobody waits for, and rest nineteen times as long each time.
 
         Each look asks a pod. Thousands of them one after the other would take most of a processor,
         and be felt by those who call meanwhile.
