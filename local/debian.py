@@ -1,6 +1,7 @@
 """Debian's share of the machine: the packages that no Go module replaces."""
 
 import shutil
+from collections.abc import Iterable, Mapping
 
 from local.errors import LocalError
 from local.progress import step
@@ -23,14 +24,14 @@ PACKAGES = {
 }
 
 
-def ensure_packages() -> None:
+def ensure_packages(packages: Mapping[str, str] = PACKAGES) -> None:
     """Install what is missing, as root. Raises LocalError when this is no Debian."""
     if shutil.which("dpkg-query") is None or shutil.which("apt-get") is None:
         raise LocalError(
             "this is no Debian (no dpkg, no apt-get): install kind and Docker, "
             "or CLUSTER=current to use the cluster of your kubeconfig"
         )
-    if missing := missing_packages(installed()):
+    if missing := missing_packages(installed(), packages):
         with step(f"installing Debian's {', '.join(missing)}"):
             quiet = {"DEBIAN_FRONTEND": "noninteractive"}
             run(["apt-get", "update", "-q"], env=quiet)
@@ -42,7 +43,7 @@ def installed() -> str:
     return run(["dpkg-query", "-W", "-f", "${Package} ${db:Status-Status}\n"])
 
 
-def missing_packages(listing: str) -> list[str]:
-    """Return those of PACKAGES that the listing of `installed()` lacks, or has only half of."""
+def missing_packages(listing: str, packages: Iterable[str] = PACKAGES) -> list[str]:
+    """Return those of the packages that the listing of `installed()` lacks, or has only half of."""
     present = {line.split()[0] for line in listing.splitlines() if line.endswith(" installed")}
-    return [package for package in PACKAGES if package not in present]
+    return [package for package in packages if package not in present]

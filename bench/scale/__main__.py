@@ -98,7 +98,7 @@ async def _lay_down(held: Held, upkeep: Upkeep, plan: Plan) -> list[str]:
 def main() -> None:
     """Bring everything up, measure, and take it down."""
     plan = Plan(int(os.environ.get("SESSIONS", "10000")), float(os.environ.get("MINUTES", "5")))
-    with command.plainly(), rig.running(plan.nodes) as upkeep:
+    with command.plainly(), rig.running(plan.nodes, many_rooms=True) as upkeep:
         good = uvloop.run(measure(plan, upkeep))
     sys.exit(not good)
 

@@ -15,7 +15,7 @@ from local.chart import AGENT_IMAGE, CREDENTIALS
 from local.layout import REPOSITORY
 from local.progress import step
 from local.run import exclusive, run
-from local.scale import karpenter, kwok
+from local.scale import karpenter, kwok, redis
 from local.scale.karpenter import Autoscaled
 from local.scale.site import (
     ACCOUNTS,
@@ -70,17 +70,18 @@ _POLICY = {
 
 
 @contextmanager
-def running(nodes: int | Autoscaled = kwok.NODES) -> Iterator[Upkeep]:
+def running(nodes: int | Autoscaled = kwok.NODES, many_rooms: bool = False) -> Iterator[Upkeep]:
     """Have everything up, from nothing, while the body runs. Raises LocalError when it cannot be.
 
-    There are so many nodes, unless Karpenter is to make them. An operator whose process ends is
-    started again. Only one rig can be up on a machine: another one waits.
+    There are so many nodes, unless Karpenter is to make them. LiveKit has its rooms in Redis if
+    there are to be many. An operator whose process ends is started again. Only one rig can be up
+    on a machine: another one waits.
     """
     HOME.mkdir(parents=True, exist_ok=True)
     with exclusive(HOME):
         down()  # what one left that was killed
         try:
-            _up(nodes)
+            _up(nodes, many_rooms)
             with Upkeep(_start_operator).on() as upkeep:
                 wait_for_operator()
                 _start_gateway()
@@ -100,7 +101,7 @@ def down() -> None:
         shutil.rmtree(PLANE.state)
 
 
-def _up(nodes: int | Autoscaled) -> None:
+def _up(nodes: int | Autoscaled, many_rooms: bool) -> None:
     autoscaled = nodes if isinstance(nodes, Autoscaled) else None
     PLANE.state.mkdir(mode=0o700)
     tools.ensure_tools(PLANE.bin, TOOLS | ({KARPENTER} if autoscaled else set()))
@@ -110,10 +111,7 @@ def _up(nodes: int | Autoscaled) -> None:
         PLANE.admit(name, name, "system:masters")
     PLANE.start()
     kwok.start(autoscaled.pace if autoscaled else 1.0)
-    webhook = f"{GATEWAY_URL}/livekit/webhook"
-    keys = livekit.start(
-        *(PLANE.daemons, "lo", ADDRESS, webhook, LIVEKIT_PORTS), _LIVEKIT_SETTINGS, _LIVEKIT_ENV
-    )
+    keys = _start_livekit(many_rooms)
     run([*PLANE.kubectl, "apply", "-f", REPOSITORY / "crds"])
     run([*PLANE.kubectl, "wait", "crd", "--all", "--for=condition=Established", "--timeout=60s"])
     apply([*_namespaces(keys), *_accounts()])
@@ -127,6 +125,15 @@ def _up(nodes: int | Autoscaled) -> None:
         run([*PLANE.kubectl, "wait", "node", "--all", "--for=condition=Ready", "--timeout=60s"])
     _start_python(SIDECARS, "local.scale.sidecars")
     _wait(SIDECARS, f"{SIDECARS_URL}/healthz")
+
+
+def _start_livekit(many_rooms: bool) -> livekit.Credentials:
+    store = {"redis": {"address": redis.start()}} if many_rooms else {}
+    return livekit.start(
+        *(PLANE.daemons, "lo", ADDRESS, f"{GATEWAY_URL}/livekit/webhook", LIVEKIT_PORTS),
+        _LIVEKIT_SETTINGS | store,
+        _LIVEKIT_ENV,
+    )
 
 
 def apply(manifests: Iterable[Mapping[str, Any]]) -> None:

@@ -24,6 +24,7 @@ LIVEKIT_PORTS = Ports(http=17880, rtc_tcp=17881, rtc_udp=(51000, 51010))
 LIVEKIT_URL = f"ws://{ADDRESS}:{LIVEKIT_PORTS.http}"
 OPERATOR_URL = f"http://{ADDRESS}:18080"
 GATEWAY_URL = f"http://{ADDRESS}:18081"
+REDIS_PORT = 16379
 SIDECARS_URL = f"http://{ADDRESS}:{OPERATOR_PORT}"
 KARPENTER_PORTS = {"metrics": 18082, "health-probe": 18083}
 
@@ -34,6 +35,7 @@ ACCOUNTS = ("operator", "gateway", "callers")
 
 KWOK = "kwok"
 KARPENTER = "karpenter"
+REDIS = "redis-server"
 SIDECARS = "sidecars"
 """The stand-in; like the kubelets that it stands for, it has a certificate."""
 
