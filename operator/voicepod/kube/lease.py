@@ -32,14 +32,16 @@ _DURATION: Final = 10
 # for a process that is slow to end.
 _RENEW_DEADLINE: Final = 7.0
 
-# In seconds. Two renewals may fail, and the third is before the deadline.
+# In seconds. One that fails is tried again soon: what is left until the deadline is for attempts.
 _RENEW_EVERY: Final = 2.0
+_RENEW_AGAIN: Final = 0.2
 
 # In seconds. A Lease that was given back has its next holder within this time.
 _LOOK_EVERY: Final = 1.0
 
-# In seconds, so that a connection that hangs leaves time for a second attempt before the deadline.
-_ATTEMPT: Final = 2.0
+# In seconds, so that a connection that hangs leaves time for a second attempt, as long as the
+# first, before the deadline: an API server that has much to do may take that long.
+_ATTEMPT: Final = 2.3
 
 # The annotation with the URL at which the holder listens.
 _URL: Final = f"{GROUP}/url"
@@ -143,10 +145,11 @@ class Election:
         """Renew the Lease until that fails for too long, or another one has it."""
         # No error may leave a leader behind that does not renew any more.
         try:
+            pause = _RENEW_EVERY
             while self._is_ours():
                 async with asyncio.timeout_at(self._renewed + _RENEW_DEADLINE):
-                    await asyncio.sleep(_RENEW_EVERY)
-                    await self._try()
+                    await asyncio.sleep(pause)
+                    pause = _RENEW_EVERY if await self._try() else _RENEW_AGAIN
         except TimeoutError:
             logger.error("the Lease could not be renewed for %.0f s", _RENEW_DEADLINE)
         except Exception:
@@ -169,7 +172,7 @@ class Election:
         except KubeError as error:
             logger.warning("the Lease cannot be had: %s", error)
         except TimeoutError:
-            logger.warning("the Lease cannot be had: no answer within %.0f s", _ATTEMPT)
+            logger.warning("the Lease cannot be had: no answer within %.1f s", _ATTEMPT)
         return False
 
     async def _take(self) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -232,6 +233,31 @@ def test_an_api_server_that_is_away_for_seconds_changes_nothing(
             assert (ada.leads, bea.leads) == (True, False)
 
     run()
+
+
+@in_hours
+async def test_an_api_server_that_takes_two_seconds_for_each_renewal_changes_nothing() -> None:
+    async with rivals() as (_, ada, bea):
+        ada.line.fault = bea.line.fault = partial(asyncio.sleep, 1.0)
+        await asyncio.sleep(60)
+        assert (ada.leads, bea.leads) == (True, False)
+
+
+@in_hours
+async def test_a_renewal_that_fails_is_tried_again_until_the_deadline() -> None:
+    async with rivals() as (_, ada, bea):
+        tried: list[float] = []
+
+        async def fail() -> None:
+            tried.append(now())
+            raise Unavailable("connection refused")
+
+        ada.line.fault = fail
+        await asyncio.sleep(8)
+        assert ada.lost is not None
+        assert len(tried) > 10
+        assert ada.lost - tried[-1] < 1
+        assert not bea.leads  # the Lease has some seconds left
 
 
 @in_hours
