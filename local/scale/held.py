@@ -64,10 +64,15 @@ class Held:
         async def lay(number: int) -> str:
             async with places:
                 node = kwok.name_of(number % nodes)
-                return await self._lay(f"laid-{number:05}", node, session, pod)
+                return await self._lay(_laid(number), node, session, pod)
+
+        async def leave(number: int) -> None:
+            async with places:
+                await self._leave(_pod_of(_laid(number)))
 
         uids = await asyncio.gather(*(lay(number) for number in range(count)))
         await self._until_all_run()
+        await asyncio.gather(*(leave(number) for number in range(count)))
         return uids
 
     async def _until_all_run(self) -> None:
@@ -84,7 +89,7 @@ class Held:
         body = {**_named(model, name, "labels"), "spec": spec}
         session = await patiently(lambda: self.kube.create(VOICE_SESSIONS, NAMESPACE, body))
         uid = session["metadata"]["uid"]
-        pod_body = _pod(model_pod, f"pod-of-{name}", node, name, uid)
+        pod_body = _pod(model_pod, _pod_of(name), node, name, uid)
         pod = await patiently(lambda: self.kube.create(PODS, NAMESPACE, pod_body))
         assignment = _assignment(name, uid, sid, spec["metadata"])
         status = {
@@ -99,10 +104,13 @@ class Held:
             lambda: self.kube.patch(VOICE_SESSIONS, NAMESPACE, name, patch, subresource="status")
         )
         await patiently(lambda: self.pods.assign(ADDRESS, pod["metadata"]["uid"], assignment))
-        # As a claim leaves it: nobody's fields, which are half of what an API server keeps of it.
-        claimed: Object = {"metadata": {"managedFields": [{}]}}
-        await patiently(lambda: self.kube.patch(PODS, NAMESPACE, pod["metadata"]["name"], claimed))
         return str(uid)
+
+    async def _leave(self, pod: str) -> None:
+        # As a claim leaves it: nobody's fields, which are half of what an API server keeps of it.
+        # And nothing that KWOK would have to do for it.
+        left: Object = {"metadata": {"managedFields": [{}], "annotations": kwok.NOTHING_TO_DO}}
+        await patiently(lambda: self.kube.patch(PODS, NAMESPACE, pod, left))
 
 
 @asynccontextmanager
@@ -111,6 +119,14 @@ async def holding(kube: Kube) -> AsyncIterator[Held]:
     async with opening() as rooms, pod_session() as pod_http:
         signer = await load_signer(kube, SYSTEM, "voicepod-signing-key")
         yield Held(kube, rooms, PodClient(pod_http, signer))
+
+
+def _laid(number: int) -> str:
+    return f"laid-{number:05}"
+
+
+def _pod_of(session: str) -> str:
+    return f"pod-of-{session}"
 
 
 def _named(model: Object, name: str, *parts: str) -> dict[str, Any]:
