@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -144,6 +145,15 @@ class Daemons:
         path = self.log(name)
         said = path.read_text(errors="replace") if path.exists() else ""
         return f" The end of {path}:\n{tail(said)}"
+
+
+def listens(address: str, port: int) -> bool:
+    """Say whether somebody accepts connections there."""
+    try:
+        with socket.create_connection((address, port), timeout=1):
+            return True
+    except OSError:
+        return False
 
 
 def started_at(pid: int) -> int | None:

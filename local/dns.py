@@ -4,10 +4,10 @@ So a pod with the usual `dnsPolicy: ClusterFirst` finds Services by name and the
 host's resolvers.
 """
 
-import socket
 from pathlib import Path
 
 from local.controlplane import CLUSTER
+from local.daemon import listens
 from local.layout import BRIDGE_IP, KUBECONFIG, STATE
 
 READY_SECONDS = 30.0
@@ -20,7 +20,12 @@ def start() -> None:
     config = STATE / "Corefile"
     config.write_text(corefile(HOST_RESOLVERS.read_text() if HOST_RESOLVERS.exists() else ""))
     CLUSTER.daemons.start("coredns", f"-conf={config}")
-    CLUSTER.daemons.wait("starting CoreDNS", _listens, needs=("coredns",), seconds=READY_SECONDS)
+    CLUSTER.daemons.wait(
+        "starting CoreDNS",
+        lambda: listens(BRIDGE_IP, 53),
+        needs=("coredns",),
+        seconds=READY_SECONDS,
+    )
 
 
 def corefile(resolvers: str) -> str:
@@ -37,11 +42,3 @@ def corefile(resolvers: str) -> str:
     {forward}
 }}
 """
-
-
-def _listens() -> bool:
-    try:
-        with socket.create_connection((BRIDGE_IP, 53), timeout=1):
-            return True
-    except OSError:
-        return False

@@ -6,8 +6,8 @@ keep their rooms in Redis.
 """
 
 import shutil
-import socket
 
+from local.daemon import listens
 from local.debian import ensure_packages
 from local.scale.site import ADDRESS, PLANE, REDIS, REDIS_PORT
 
@@ -22,17 +22,18 @@ _BINARIES = ("redis-server", "valkey-server", "redis-check-rdb")
 
 
 def start() -> str:
-    """Start it, unless it runs; return its address. Raises LocalError when it cannot be had."""
-    binary = PLANE.bin / REDIS
-    if not binary.exists():
-        binary.symlink_to(_installed())
+    """Start it; return its address. Raises LocalError when it cannot be had."""
+    # Nothing is left of the rig before: what the plane's programs are is linked anew each time.
+    (PLANE.bin / REDIS).symlink_to(_installed())
     PLANE.daemons.start(
         REDIS,
         *("--bind", ADDRESS, "--port", str(REDIS_PORT)),
         # It is gone with the rooms.
         *("--save", "", "--appendonly", "no"),
     )
-    PLANE.daemons.wait(f"starting {REDIS}", _answers, [REDIS], READY_SECONDS)
+    PLANE.daemons.wait(
+        f"starting {REDIS}", lambda: listens(ADDRESS, REDIS_PORT), [REDIS], READY_SECONDS
+    )
     return f"{ADDRESS}:{REDIS_PORT}"
 
 
@@ -46,11 +47,3 @@ def _installed() -> str:
 
 def _found() -> str | None:
     return next(filter(None, map(shutil.which, _BINARIES)), None)
-
-
-def _answers() -> bool:
-    try:
-        socket.create_connection((ADDRESS, REDIS_PORT), timeout=1).close()
-    except OSError:
-        return False
-    return True
