@@ -134,7 +134,9 @@ async def run() -> None:
             keep_for_good()
             async with watching(registry_for(intake), settings.namespaces) as stop:
                 tasks += [
-                    group.create_task(follow_calls(kube, settings.namespaces, intake)),
+                    group.create_task(
+                        follow_calls(kube, settings.namespaces, intake, listed.versions)
+                    ),
                     group.create_task(fill_again(fill)),
                 ]
                 ready.set()

@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 from aiohttp import web
 
 from voicepod.kube.errors import KubeError
+from voicepod.kube.follow import NO_VERSIONS, Versions
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +35,11 @@ _PAUSE: Final = 0.3
 
 T = TypeVar("T")
 
-Fill = Callable[[float], Awaitable[None]]
-"""Lists everything, with some seconds between two pages; raises an exception of ``kube.errors``."""
+Fill = Callable[[float], Awaitable[Versions]]
+"""Lists everything, with some seconds between two pages, and returns of when each list is.
+
+Raises an exception of ``kube.errors``.
+"""
 
 
 @asynccontextmanager
@@ -74,6 +78,9 @@ async def insist(ask: Callable[[], Awaitable[T]]) -> T:
 class Listed:
     """Sees to it that everything was listed since a moment, by the event loop's clock."""
 
+    versions: Versions = NO_VERSIONS
+    """Of when the last lists are."""
+
     def __init__(self, fill: Fill) -> None:
         self._fill = fill
         self._since = float("-inf")
@@ -84,7 +91,7 @@ class Listed:
         async with self._filling:
             if self._since < moment:
                 since = asyncio.get_running_loop().time()
-                await insist(partial(self._fill, 0.0))
+                self.versions = await insist(partial(self._fill, 0.0))
                 self._since = since
 
     async def once(self) -> None:

@@ -11,7 +11,7 @@ from voicepod.api.names import LABEL_SESSION
 from voicepod.assignment.client import PodClient
 from voicepod.assignment.errors import PodUnreachable
 from voicepod.assignment.messages import Accepted, Assignment, PodStatus, Tokens
-from voicepod.kube.client import Kube, Object, Resource
+from voicepod.kube.client import Kube, Object, Page, Resource
 from voicepod.kube.errors import Conflict, Unavailable
 from voicepod.livekit.credentials import Credentials
 from voicepod.livekit.errors import Unreachable
@@ -38,11 +38,12 @@ class KubeDoor(Kube):
         label_selector: str = "",
         field_selector: str = "",
         pause: float = 0.0,
-    ) -> AsyncIterator[list[Object]]:
-        yield await self._reach(
+    ) -> AsyncIterator[Page]:
+        items = await self._reach(
             f"list {resource.plural} {label_selector}{field_selector}",
             lambda: self._store.list_all(resource, namespace, label_selector, field_selector),
         )
+        yield Page(items, self._store.version)
 
     async def create(
         self, resource: Resource, namespace: str, body: Object, dry_run: bool = False

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from voicepod.kube.client import CORDONED, SECRETS, Kube, Object, Resource
+from voicepod.kube.client import CORDONED, SECRETS, Kube, Object, Page, Resource
 from voicepod.kube.errors import Conflict, NotFound
 
 
@@ -96,15 +96,16 @@ class FakeKube(Kube):
         label_selector: str = "",
         field_selector: str = "",
         pause: float = 0.0,
-    ) -> AsyncIterator[list[Object]]:
+    ) -> AsyncIterator[Page]:
         await self._called("list", resource, namespace, "")
-        yield [
+        found = [
             item
             for (place, _), item in self._kind(resource).items()
             if namespace in (None, place)
             and _selected(item, label_selector)
             and (field_selector != CORDONED or item["spec"].get("unschedulable"))
         ]
+        yield Page(found, self.version)
 
     async def create(
         self, resource: Resource, namespace: str, body: Object, dry_run: bool = False

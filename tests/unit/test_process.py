@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from tests.support.hours import in_hours
+from voicepod.kube.client import PODS
 from voicepod.kube.errors import Unavailable
+from voicepod.kube.follow import Versions
 from voicepod.process import Listed, fill_again
 
 pytestmark = pytest.mark.unit
@@ -53,10 +55,11 @@ def test_a_process_that_begins_anew_keeps_its_pid_and_nothing_else(tmp_path: Pat
 async def test_everything_is_listed_again_slowly_whether_or_not_it_could_be_the_last_time() -> None:
     pauses = []
 
-    async def fill(pause: float) -> None:
+    async def fill(pause: float) -> Versions:
         pauses.append(pause)
         if len(pauses) == 1:
             raise Unavailable("it is away")
+        return {}
 
     listing = asyncio.create_task(fill_again(fill))
     await asyncio.sleep(3600)
@@ -72,9 +75,10 @@ class Lists:
     def __init__(self) -> None:
         self.began: list[float] = []
 
-    async def fill(self, _: float) -> None:
+    async def fill(self, _: float) -> Versions:
         self.began.append(now())
         await asyncio.sleep(1)
+        return {(PODS, None): str(len(self.began))}
 
 
 def now() -> float:
@@ -103,3 +107,4 @@ async def test_a_list_that_began_before_a_moment_may_lack_what_was_written_then(
     await first
 
     assert [began >= moment for began in lists.began] == [False, True]
+    assert listed.versions == {(PODS, None): "2"}, "watches go on from the last list"

@@ -69,7 +69,7 @@ async def run(settings: GatewaySettings) -> None:
         app = create_app(directory, metrics.registry, webhooks, tokens)
         # Probes are answered from the start; the watches need what the first list waits for.
         async with serving(app, settings.port):
-            await insist(fill)
+            listed = await insist(fill)
             keep_for_good()
             async with (
                 watching(registry_for(directory), settings.namespaces) as stop,
@@ -79,7 +79,13 @@ async def run(settings: GatewaySettings) -> None:
                     group.create_task(keyring.run()),
                     group.create_task(events.run()),
                     group.create_task(
-                        follow(kube, VOICE_SESSIONS, settings.namespaces, directory.see_session)
+                        follow(
+                            kube,
+                            VOICE_SESSIONS,
+                            settings.namespaces,
+                            directory.see_session,
+                            listed=listed,
+                        )
                     ),
                     group.create_task(fill_again(fill)),
                     group.create_task(sweep.run()),

@@ -12,7 +12,8 @@ from collections.abc import Callable, Collection
 from typing import Final
 
 from voicepod.gateway.objects import Agent, Key, Session, parse_agent, parse_session
-from voicepod.kube.client import VOICE_AGENTS, VOICE_SESSIONS, Kube, Object, scopes
+from voicepod.kube.client import VOICE_AGENTS, VOICE_SESSIONS, Kube, Object, Resource, scopes
+from voicepod.kube.follow import Versions
 
 logger = logging.getLogger(__name__)
 
@@ -130,20 +131,23 @@ class Directory:
         if news := self._news.pop(key, None):
             news.set()
 
-    async def fill(self, kube: Kube, namespaces: Collection[str], pause: float = 0.0) -> None:
+    async def fill(self, kube: Kube, namespaces: Collection[str], pause: float = 0.0) -> Versions:
         """List everything, and forget what was known before and is not there any more.
 
         A watch that had to start anew never tells what vanished meanwhile. ``pause`` is how many
-        seconds are between two pages. Raises an exception of ``kube.errors``.
+        seconds are between two pages. Returns of when the lists are that watches go on from. Raises
+        an exception of ``kube.errors``.
         """
         agents, sessions = dict(self.agents), dict(self._sessions)
+        listed: dict[tuple[Resource, str | None], str] = {}
         for namespace in scopes(namespaces):
             async for page in kube.pages(VOICE_AGENTS, namespace, pause=pause):
-                for raw in page:
+                for raw in page.items:
                     self.see_agent(raw)
                     agents.pop((raw["metadata"]["namespace"], raw["metadata"]["name"]), None)
             async for page in kube.pages(VOICE_SESSIONS, namespace, pause=pause):
-                for raw in page:
+                listed[VOICE_SESSIONS, namespace] = page.version
+                for raw in page.items:
                     self.see_session(raw)
                     sessions.pop((raw["metadata"]["namespace"], raw["metadata"]["name"]), None)
         for key, agent in agents.items():
@@ -156,3 +160,4 @@ class Directory:
         for key in self.departed.keys() - busy:
             del self.departed[key]
         self.filled = True
+        return listed

@@ -14,9 +14,11 @@ from voicepod.kube.client import (
     VOICE_AGENTS,
     VOICE_SESSIONS,
     Kube,
+    Resource,
     scopes,
 )
 from voicepod.kube.errors import Refused
+from voicepod.kube.follow import Versions
 from voicepod.reconcile.loop import Item, Queue
 from voicepod.reconcile.metrics import Metrics
 from voicepod.reconcile.objects import (
@@ -236,27 +238,31 @@ class Intake:
             elif pod.node in world.cordoned:
                 self._guard(pod.key[0])
 
-    async def fill(self, kube: Kube, namespaces: Collection[str], pause: float = 0.0) -> None:
+    async def fill(self, kube: Kube, namespaces: Collection[str], pause: float = 0.0) -> Versions:
         """List everything, and forget what was known before and is not there any more.
 
         A watch that had to start anew never tells what vanished meanwhile. ``pause`` is how many
-        seconds are between two pages. Raises an exception of ``kube.errors``.
+        seconds are between two pages. Returns of when the lists are that watches go on from. Raises
+        an exception of ``kube.errors``.
         """
         world = self.world
         await self._fill_nodes(kube)
         agents = {key: agent.uid for key, agent in world.agents.items()}
         sessions, pods = _uids(world), dict(world.pods)
+        listed: dict[tuple[Resource, str | None], str] = {}
         for namespace in scopes(namespaces):
             async for page in kube.pages(VOICE_AGENTS, namespace, pause=pause):
-                for raw in page:
+                for raw in page.items:
                     self.agent(raw, deleted=False)
                     agents.pop(_key(raw), None)
             async for page in kube.pages(VOICE_SESSIONS, namespace, pause=pause):
-                for raw in page:
+                listed[VOICE_SESSIONS, namespace] = page.version
+                for raw in page.items:
                     self.session(raw, deleted=False)
                     sessions.pop(_key(raw), None)
             async for page in kube.pages(PODS, namespace, LABEL_AGENT, pause=pause):
-                for raw in page:
+                listed[PODS, namespace] = page.version
+                for raw in page.items:
                     self.pod(raw, deleted=False)
                     pods.pop(_key(raw), None)
         # Another one may have the name by now.
@@ -274,6 +280,7 @@ class Intake:
         for pod in pods.values():
             self._drop_pod(pod)
             self._pod_changed(pod)
+        return listed
 
     async def _fill_nodes(self, kube: Kube) -> None:
         """List the cordoned nodes, if that is allowed; whether it is, is found out once."""

@@ -9,7 +9,7 @@ import kopf
 from voicepod.api.names import AGENTS, GROUP, LABEL_AGENT, VERSION
 from voicepod.handlers.intake import Intake
 from voicepod.kube.client import PODS, VOICE_SESSIONS, Kube
-from voicepod.kube.follow import follow
+from voicepod.kube.follow import Versions, follow
 
 
 def registry_for(intake: Intake) -> kopf.OperatorRegistry:
@@ -29,8 +29,10 @@ def registry_for(intake: Intake) -> kopf.OperatorRegistry:
     return registry
 
 
-async def follow_calls(kube: Kube, namespaces: Collection[str], intake: Intake) -> None:
-    """Take over sessions and agent pods as they change, for ever."""
+async def follow_calls(
+    kube: Kube, namespaces: Collection[str], intake: Intake, listed: Versions
+) -> None:
+    """Take over sessions and agent pods as they change after they were ``listed``, for ever."""
     async with asyncio.TaskGroup() as group:
-        group.create_task(follow(kube, VOICE_SESSIONS, namespaces, intake.session))
-        group.create_task(follow(kube, PODS, namespaces, intake.pod, LABEL_AGENT))
+        group.create_task(follow(kube, VOICE_SESSIONS, namespaces, intake.session, listed=listed))
+        group.create_task(follow(kube, PODS, namespaces, intake.pod, LABEL_AGENT, listed))

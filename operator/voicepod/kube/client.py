@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator,
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import aiohttp
 import orjson
@@ -65,6 +65,14 @@ class Resource:
         )
 
 
+class Page(NamedTuple):
+    """Some objects of a list."""
+
+    items: list[Object]
+    version: str
+    """The resourceVersion of the moment that all of the list is of."""
+
+
 VOICE_AGENTS: Final = Resource(GROUP, VERSION, AGENTS)
 VOICE_SESSIONS: Final = Resource(GROUP, VERSION, SESSIONS)
 PODS: Final = Resource("", "v1", "pods")
@@ -103,7 +111,7 @@ class Kube:
     ) -> list[Object]:
         """Return all objects of a namespace, or of the cluster."""
         pages = self.pages(resource, namespace, label_selector, field_selector)
-        return [item async for page in pages for item in page]
+        return [item async for page in pages for item in page.items]
 
     async def pages(
         self,
@@ -112,7 +120,7 @@ class Kube:
         label_selector: str = "",
         field_selector: str = "",
         pause: float = 0.0,
-    ) -> AsyncIterator[list[Object]]:
+    ) -> AsyncIterator[Page]:
         """Yield all objects of a namespace, or of the cluster, as they were at one moment.
 
         A page at a time: the API server has to send, and we to keep, no more of them at once.
@@ -131,7 +139,7 @@ class Kube:
                 # The moment is too long ago by now.
                 raise Unavailable(f"a list took too long: {error}") from error
             answer = _parsed(data)
-            yield answer["items"]
+            yield Page(answer["items"], answer["metadata"]["resourceVersion"])
             token = answer["metadata"].get("continue")
             if not token:
                 return

@@ -7,7 +7,7 @@ session four times, and for them it was a sixth of all that the operator does.
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import aclosing
 from typing import Final, NoReturn
 
@@ -25,6 +25,11 @@ _RETRY: Final = 2.0
 # The resourceVersion of a watch that first tells all that there is.
 _ALL: Final = "0"
 
+Versions = Mapping[tuple[Resource, str | None], str]
+"""The resourceVersion of the list of each kind, in each namespace or in all of them (None)."""
+
+NO_VERSIONS: Final[Versions] = {}
+
 
 async def follow(
     kube: Kube,
@@ -32,16 +37,19 @@ async def follow(
     namespaces: Collection[str],
     see: Callable[[Object, bool], None],
     label_selector: str = "",
+    listed: Versions = NO_VERSIONS,
 ) -> None:
-    """Call ``see`` with each object that is there, is new, changes or goes; True: it was deleted.
+    """Call ``see`` with each object that is new, changes or goes; True: it was deleted.
 
-    For ever, and through all errors; ``namespaces`` are exact names, none means all. An object may
-    be seen again as it was. What goes while nobody is told for minutes is never seen to go: whoever
-    keeps objects lists them now and then.
+    And with each that is there, unless it has been ``listed``. For ever, and through all errors;
+    ``namespaces`` are exact names, none means all. An object may be seen again as it was. What goes
+    while nobody is told for minutes is never seen to go: whoever keeps objects lists them now and
+    then.
     """
     async with asyncio.TaskGroup() as group:
         for namespace in scopes(namespaces):
-            group.create_task(_follow(kube, resource, namespace, see, label_selector))
+            version = listed.get((resource, namespace), _ALL)
+            group.create_task(_follow(kube, resource, namespace, see, label_selector, version))
 
 
 async def _follow(
@@ -50,8 +58,8 @@ async def _follow(
     namespace: str | None,
     see: Callable[[Object, bool], None],
     label_selector: str,
+    version: str,
 ) -> NoReturn:
-    version = _ALL
     while True:
         pause = _PAUSE
         try:

@@ -121,7 +121,7 @@ async def test_a_list_fills_it_and_drops_what_is_gone(directory: Directory) -> N
     kube.put(VOICE_AGENTS, "voice", agent())
     kube.put(VOICE_SESSIONS, "voice", session())
     assert not directory.filled
-    await directory.fill(kube, [])
+    assert await directory.fill(kube, []) == {(VOICE_SESSIONS, None): kube.version}
     assert directory.filled
     assert list(directory.agents) == [("voice", "ada")]
     assert [one.key for one in directory.sessions_in("lobby")] == [("voice", "one")]

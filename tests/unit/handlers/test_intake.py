@@ -311,8 +311,9 @@ async def test_a_list_takes_over_everything_that_is_there() -> None:
     _put(kube)
     kube.put(PODS, "voice", {"metadata": {"name": "somebody-elses"}, "spec": {}})
 
-    await desk.intake.fill(kube, [])
+    listed = await desk.intake.fill(kube, [])
 
+    assert listed == {(VOICE_SESSIONS, None): kube.version, (PODS, None): kube.version}
     assert list(desk.world.agents) == [DESK]
     assert list(desk.world.records) == [CALL]
     assert list(desk.world.pods) == [POD]
@@ -345,8 +346,8 @@ async def test_only_the_namespaces_that_are_asked_for_are_listed() -> None:
     await desk.intake.fill(kube, ["other", "another"])
 
     assert desk.world.records == {}
-    listed = {call.namespace for call in kube.calls if call.plural != NODES.plural}
-    assert listed == {"other", "another"}
+    asked = {call.namespace for call in kube.calls if call.plural != NODES.plural}
+    assert asked == {"other", "another"}
 
 
 def node(cordoned: bool, name: str = "node-1") -> dict[str, Any]:

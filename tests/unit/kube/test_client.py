@@ -55,11 +55,13 @@ async def test_a_long_list_comes_page_by_page_and_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     count = 2 * PAGE + 1
-    async with serve(ApiServer(many(count)), tmp_path, monkeypatch), connect() as kube:
+    server = ApiServer(many(count))
+    async with serve(server, tmp_path, monkeypatch), connect() as kube:
         pages = [page async for page in kube.pages(VOICE_SESSIONS, None)]
 
-    assert [len(page) for page in pages] == [PAGE, PAGE, 1]
-    names = {item["metadata"]["name"] for page in pages for item in page}
+    assert [len(page.items) for page in pages] == [PAGE, PAGE, 1]
+    assert {page.version for page in pages} == {server.kube.version}
+    names = {item["metadata"]["name"] for page in pages for item in page.items}
     assert names == {f"call-{number}" for number in range(count)}
 
 

@@ -12,7 +12,7 @@ from tests.support.fake_kube import FakeKube
 from voicepod.api.names import LABEL_AGENT
 from voicepod.kube import follow as followed
 from voicepod.kube.client import PODS, Object, connect
-from voicepod.kube.follow import follow
+from voicepod.kube.follow import NO_VERSIONS, Versions, follow
 
 pytestmark = pytest.mark.unit
 
@@ -40,7 +40,7 @@ async def api(
 
 
 @asynccontextmanager
-async def following(*namespaces: str) -> AsyncIterator[Seen]:
+async def following(*namespaces: str, listed: Versions = NO_VERSIONS) -> AsyncIterator[Seen]:
     """What is seen of pods, by their names, and whether they were deleted."""
     seen: Seen = asyncio.Queue()
 
@@ -49,7 +49,7 @@ async def following(*namespaces: str) -> AsyncIterator[Seen]:
         seen.put_nowait((pod["metadata"]["name"], deleted))
 
     async with connect() as kube:
-        task = asyncio.create_task(follow(kube, PODS, namespaces, see, LABEL_AGENT))
+        task = asyncio.create_task(follow(kube, PODS, namespaces, see, LABEL_AGENT, listed))
         yield seen
         task.cancel()
         with suppress(asyncio.CancelledError):
@@ -65,6 +65,28 @@ async def test_what_is_there_is_seen_and_then_what_changes(api: ApiServer, kube:
         assert await seen.get() == ("new", True)
     assert api.requests == ["GET /api/v1/pods"]
     assert api.selectors["pods"] == {LABEL_AGENT}
+
+
+@pytest.mark.usefixtures("api")
+async def test_what_was_listed_is_not_seen_again_and_what_has_changed_since_is(
+    kube: FakeKube,
+) -> None:
+    put_pod(kube, "goes")
+    listed: Versions = {(PODS, None): kube.version}
+    put_pod(kube, "new")
+    kube.remove(PODS, "voice", "goes")
+    async with following(listed=listed) as seen:
+        assert [await seen.get(), await seen.get()] == [("new", False), ("goes", True)]
+
+
+async def test_who_comes_too_late_for_what_has_changed_since_sees_all_there_is(
+    api: ApiServer, kube: FakeKube
+) -> None:
+    async with following(listed={(PODS, None): kube.version}) as seen:
+        put_pod(kube, "new")
+        assert await seen.get() == ("new", False)
+        api.fail("too old resource version")
+        assert [await seen.get(), await seen.get()] == [("there", False), ("new", False)]
 
 
 @pytest.mark.usefixtures("api")
