@@ -325,4 +325,6 @@ async def connect(
     # Or each request would wait for two threads that look for a proxy and a ~/.netrc.
     configuration.client_session_kwargs = {"trust_env": False}
     async with ApiClient(configuration) as client:
+        # By it the API server tells, in an audit log and in managedFields, who has written.
+        client.user_agent = MANAGED_BY
         yield Kube(client)
