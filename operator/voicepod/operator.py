@@ -20,11 +20,12 @@ from voicepod.kube import client as kube_client
 from voicepod.kube.client import Kube
 from voicepod.kube.events import Events
 from voicepod.kube.lease import Candidate, Election
+from voicepod.kube.lists import Lists, insist
 from voicepod.kube.watch import watching
 from voicepod.livekit.rooms import Rooms, client_session
 from voicepod.observability import logs
 from voicepod.observability.requests import kube_requests, livekit_requests, pod_requests
-from voicepod.process import Listed, begin_anew, fill_again, insist, keep_for_good, serving
+from voicepod.process import begin_anew, keep_for_good, serving
 from voicepod.reconcile.actor import Actor
 from voicepod.reconcile.agents import AgentReconciler
 from voicepod.reconcile.claims import Claims
@@ -66,8 +67,10 @@ async def run() -> None:
         app = create_app(intake, election, ready.is_set, registry)
         # Probes are answered from the start; the watches need what the first list waits for.
         await stack.enter_async_context(serving(app, settings.port))
-        fill = partial(intake.fill, kube, settings.namespaces)
-        listed = Listed(fill)
+        lists = Lists(
+            partial(intake.fill, kube, settings.namespaces),
+            partial(intake.fill_few, kube, settings.namespaces),
+        )
         signer = await insist(
             partial(load_signer, kube, settings.namespace, settings.signing_key_secret)
         )
@@ -122,7 +125,7 @@ async def run() -> None:
                     registry.register(metrics.registry)
                     registry.register(Gauges(world, queue, events))
                     # Its watches may be behind what the one before has written last.
-                    await listed.since(asyncio.get_running_loop().time())
+                    await lists.since(asyncio.get_running_loop().time())
                     intake.take_over()
                     await loop.run()
 
@@ -130,14 +133,12 @@ async def run() -> None:
             tasks = [group.create_task(lead()), group.create_task(events.run())]
             # If it leads already, by the time that everything is listed, it need not list it again.
             await election.asked.wait()
-            await listed.once()
+            await lists.once()
             keep_for_good()
             async with watching(registry_for(intake), settings.namespaces) as stop:
                 tasks += [
-                    group.create_task(
-                        follow_calls(kube, settings.namespaces, intake, listed.versions)
-                    ),
-                    group.create_task(fill_again(fill)),
+                    group.create_task(follow_calls(kube, settings.namespaces, intake, lists)),
+                    group.create_task(lists.again()),
                 ]
                 ready.set()
                 logger.info("the operator is ready")

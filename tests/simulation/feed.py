@@ -1,4 +1,4 @@
-"""A watch, as kopf keeps it: a list, then what changes, late but in order, until it breaks."""
+"""A watch: all that is there, then what changes, late but in order, until it breaks."""
 
 import asyncio
 from collections import deque
@@ -22,6 +22,7 @@ _PAUSE: Final = (0.1, 3.0)
 class Feed:
     """One watch of one process; ``take`` gets each object, and whether it was deleted.
 
+    ``missed`` is called whenever it begins, as it does not tell what was deleted before.
     With a selector, an object that is not selected any more is told of as deleted.
     """
 
@@ -31,10 +32,11 @@ class Feed:
         scene: Scene,
         resource: Resource,
         take: Callable[[Object, bool], None],
+        missed: Callable[[], None] = lambda: None,
         selects: Callable[[Object], bool] = lambda _: True,
     ) -> None:
         self._process, self._scene, self._resource, self._take = process, scene, resource, take
-        self._selects = selects
+        self._missed, self._selects = missed, selects
         self._under_way: deque[tuple[float, Object, bool]] = deque()
         self._stop: Callable[[], None] = lambda: None
         self._list()
@@ -48,6 +50,7 @@ class Feed:
         self._stop = self._scene.store.watch(self._resource, self._see)
         for item in filter(self._selects, self._scene.store.kept(self._resource)):
             self._send(item, deleted=False)
+        self._missed()
 
     def _see(self, type_: str, item: Object) -> None:
         if not self._process.alive:

@@ -27,7 +27,7 @@ from voicepod.gateway.sessions import Sessions
 from voicepod.gateway.sweep import Sweep
 from voicepod.gateway.webhooks import Webhooks, webhook_door
 from voicepod.kube.client import VOICE_AGENTS, VOICE_SESSIONS
-from voicepod.process import fill_again, insist
+from voicepod.kube.lists import Lists
 
 KEY: Final = "key"
 SECRET: Final = "a-secret-of-at-least-32-characters"
@@ -72,13 +72,13 @@ class Gateway:
         metrics = Metrics()
         self._webhooks = Webhooks(webhook_door(directory), keyring, reception, metrics)
         sweep = Sweep(directory, keyring, rooms, reception, metrics)
-        fill = partial(directory.fill, kube, [])
-        await insist(fill)
+        lists = Lists(partial(directory.fill, kube, []), partial(directory.fill_few, kube, []))
+        await lists.once()
         Feed(process, scene, VOICE_AGENTS, directory.see_agent)
-        Feed(process, scene, VOICE_SESSIONS, directory.see_session)
+        Feed(process, scene, VOICE_SESSIONS, directory.see_session, lists.missed)
         async with asyncio.TaskGroup() as group:
             group.create_task(keyring.run())
-            group.create_task(fill_again(fill))
+            group.create_task(lists.again())
             group.create_task(sweep.run())
 
     async def _hint(self, process: Process, _: str, request: dict[str, Any]) -> Answer:

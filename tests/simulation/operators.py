@@ -18,7 +18,7 @@ from voicepod.handlers.intake import Intake
 from voicepod.kube.client import NODES, PODS, VOICE_AGENTS, VOICE_SESSIONS, Kube
 from voicepod.kube.events import Events, Note, Regarding
 from voicepod.kube.lease import Candidate, Election
-from voicepod.process import Listed, fill_again
+from voicepod.kube.lists import Lists
 
 # In seconds, until the next one runs.
 _RESTART: Final = (1.0, 15.0)
@@ -73,8 +73,9 @@ class Operator:
         candidate = Candidate(self.name, self.name)
         election = Election(kube, (NAMESPACE, "operator"), candidate, clock, process.kill)
         self._intake, self._election = parts.intake, election
-        fill = partial(parts.intake.fill, kube, [])
-        listed = Listed(fill)
+        lists = Lists(
+            partial(parts.intake.fill, kube, []), partial(parts.intake.fill_few, kube, [])
+        )
 
         async def lead() -> None:
             async with asyncio.TaskGroup() as group:
@@ -82,19 +83,19 @@ class Operator:
                 async with _term_of_one(election) if self._alone else election.term():
                     standing_by.cancel()
                     process.trace.say(process.name, "leads")
-                    await listed.since(asyncio.get_running_loop().time())
+                    await lists.since(asyncio.get_running_loop().time())
                     parts.intake.take_over()
                     await parts.loop.run()
 
         async with asyncio.TaskGroup() as group:
             group.create_task(lead())
             await election.asked.wait()
-            await listed.once()
+            await lists.once()
             Feed(process, scene, VOICE_AGENTS, parts.intake.agent)
-            Feed(process, scene, VOICE_SESSIONS, parts.intake.session)
-            Feed(process, scene, PODS, parts.intake.pod)
-            Feed(process, scene, NODES, parts.intake.node, is_cordoned)
-            group.create_task(fill_again(fill))
+            Feed(process, scene, VOICE_SESSIONS, parts.intake.session, lists.missed)
+            Feed(process, scene, PODS, parts.intake.pod, lists.missed)
+            Feed(process, scene, NODES, parts.intake.node, selects=is_cordoned)
+            group.create_task(lists.again())
 
     def leader(self) -> str:
         """Return the name of the one that leads, as far as this one knows. Raises OSError."""

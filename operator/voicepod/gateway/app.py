@@ -27,12 +27,13 @@ from voicepod.kube import client as kube_client
 from voicepod.kube.client import VOICE_SESSIONS
 from voicepod.kube.events import Events
 from voicepod.kube.follow import follow
+from voicepod.kube.lists import Lists
 from voicepod.kube.watch import watching
 from voicepod.livekit import rooms
 from voicepod.livekit.rooms import Rooms
 from voicepod.observability import logs
 from voicepod.observability.requests import kube_requests, livekit_requests
-from voicepod.process import fill_again, insist, keep_for_good, serving
+from voicepod.process import keep_for_good, serving
 from voicepod.settings import GatewaySettings
 
 logger = logging.getLogger(__name__)
@@ -48,7 +49,10 @@ async def run(settings: GatewaySettings) -> None:
         hook_session() as hook_http,
         aiohttp.ClientSession() as operator_http,
     ):
-        fill = partial(directory.fill, kube, settings.namespaces)
+        lists = Lists(
+            partial(directory.fill, kube, settings.namespaces),
+            partial(directory.fill_few, kube, settings.namespaces),
+        )
         keyring = Keyring(kube, directory)
         events = Events(kube, "voicepod-gateway", lambda: datetime.now(UTC))
         sessions = Sessions(kube, directory, Notices(events))
@@ -69,7 +73,7 @@ async def run(settings: GatewaySettings) -> None:
         app = create_app(directory, metrics.registry, webhooks, tokens)
         # Probes are answered from the start; the watches need what the first list waits for.
         async with serving(app, settings.port):
-            listed = await insist(fill)
+            await lists.once()
             keep_for_good()
             async with (
                 watching(registry_for(directory), settings.namespaces) as stop,
@@ -84,10 +88,10 @@ async def run(settings: GatewaySettings) -> None:
                             VOICE_SESSIONS,
                             settings.namespaces,
                             directory.see_session,
-                            listed=listed,
+                            lists=lists,
                         )
                     ),
-                    group.create_task(fill_again(fill)),
+                    group.create_task(lists.again()),
                     group.create_task(sweep.run()),
                 ]
                 logger.info("the gateway is ready")

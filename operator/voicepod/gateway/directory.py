@@ -13,7 +13,7 @@ from typing import Final
 
 from voicepod.gateway.objects import Agent, Key, Session, parse_agent, parse_session
 from voicepod.kube.client import VOICE_AGENTS, VOICE_SESSIONS, Kube, Object, Resource, scopes
-from voicepod.kube.follow import Versions
+from voicepod.kube.lists import Versions
 
 logger = logging.getLogger(__name__)
 
@@ -138,26 +138,38 @@ class Directory:
         seconds are between two pages. Returns of when the lists are that watches go on from. Raises
         an exception of ``kube.errors``.
         """
-        agents, sessions = dict(self.agents), dict(self._sessions)
+        sessions = dict(self._sessions)
+        await self._fill_agents(kube, namespaces)
         listed: dict[tuple[Resource, str | None], str] = {}
         for namespace in scopes(namespaces):
-            async for page in kube.pages(VOICE_AGENTS, namespace, pause=pause):
-                for raw in page.items:
-                    self.see_agent(raw)
-                    agents.pop((raw["metadata"]["namespace"], raw["metadata"]["name"]), None)
             async for page in kube.pages(VOICE_SESSIONS, namespace, pause=pause):
                 listed[VOICE_SESSIONS, namespace] = page.version
                 for raw in page.items:
                     self.see_session(raw)
                     sessions.pop((raw["metadata"]["namespace"], raw["metadata"]["name"]), None)
-        for key, agent in agents.items():
-            if self.agents.get(key) is agent:
-                self._depart(agent)
         for key, session in sessions.items():
             if self._sessions.get(key) is session:
                 self.forget_session(key)
+        self._forget_departed()
+        self.filled = True
+        return listed
+
+    async def fill_few(self, kube: Kube, namespaces: Collection[str]) -> None:
+        """Do so with VoiceAgents alone."""
+        await self._fill_agents(kube, namespaces)
+        self._forget_departed()
+
+    async def _fill_agents(self, kube: Kube, namespaces: Collection[str]) -> None:
+        agents = dict(self.agents)
+        for namespace in scopes(namespaces):
+            for raw in await kube.list_all(VOICE_AGENTS, namespace):
+                self.see_agent(raw)
+                agents.pop((raw["metadata"]["namespace"], raw["metadata"]["name"]), None)
+        for key, agent in agents.items():
+            if self.agents.get(key) is agent:
+                self._depart(agent)
+
+    def _forget_departed(self) -> None:
         busy = {session.agent for session in self._sessions.values() if not session.finished}
         for key in self.departed.keys() - busy:
             del self.departed[key]
-        self.filled = True
-        return listed

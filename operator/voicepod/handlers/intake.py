@@ -18,7 +18,7 @@ from voicepod.kube.client import (
     scopes,
 )
 from voicepod.kube.errors import Refused
-from voicepod.kube.follow import Versions
+from voicepod.kube.lists import Versions
 from voicepod.reconcile.loop import Item, Queue
 from voicepod.reconcile.metrics import Metrics
 from voicepod.reconcile.objects import (
@@ -246,15 +246,10 @@ class Intake:
         an exception of ``kube.errors``.
         """
         world = self.world
-        await self._fill_nodes(kube)
-        agents = {key: agent.uid for key, agent in world.agents.items()}
         sessions, pods = _uids(world), dict(world.pods)
+        await self.fill_few(kube, namespaces)
         listed: dict[tuple[Resource, str | None], str] = {}
         for namespace in scopes(namespaces):
-            async for page in kube.pages(VOICE_AGENTS, namespace, pause=pause):
-                for raw in page.items:
-                    self.agent(raw, deleted=False)
-                    agents.pop(_key(raw), None)
             async for page in kube.pages(VOICE_SESSIONS, namespace, pause=pause):
                 listed[VOICE_SESSIONS, namespace] = page.version
                 for raw in page.items:
@@ -266,12 +261,6 @@ class Intake:
                     self.pod(raw, deleted=False)
                     pods.pop(_key(raw), None)
         # Another one may have the name by now.
-        for agent, uid in agents.items():
-            known = world.agents.get(agent)
-            if known and known.uid == uid:
-                self._forget_agent(agent)
-                self.pool(agent)
-                self.sessions_of(agent)
         now = _uids(world)
         for session, uid in sessions.items():
             if now.get(session) == uid:
@@ -281,6 +270,22 @@ class Intake:
             self._drop_pod(pod)
             self._pod_changed(pod)
         return listed
+
+    async def fill_few(self, kube: Kube, namespaces: Collection[str]) -> None:
+        """Do so with VoiceAgents and cordoned nodes alone."""
+        await self._fill_nodes(kube)
+        world = self.world
+        agents = {key: agent.uid for key, agent in world.agents.items()}
+        for namespace in scopes(namespaces):
+            for raw in await kube.list_all(VOICE_AGENTS, namespace):
+                self.agent(raw, deleted=False)
+                agents.pop(_key(raw), None)
+        for agent, uid in agents.items():
+            known = world.agents.get(agent)
+            if known and known.uid == uid:
+                self._forget_agent(agent)
+                self.pool(agent)
+                self.sessions_of(agent)
 
     async def _fill_nodes(self, kube: Kube) -> None:
         """List the cordoned nodes, if that is allowed; whether it is, is found out once."""

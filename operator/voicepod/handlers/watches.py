@@ -9,7 +9,8 @@ import kopf
 from voicepod.api.names import AGENTS, GROUP, LABEL_AGENT, VERSION
 from voicepod.handlers.intake import Intake
 from voicepod.kube.client import PODS, VOICE_SESSIONS, Kube
-from voicepod.kube.follow import Versions, follow
+from voicepod.kube.follow import follow
+from voicepod.kube.lists import Lists
 
 
 def registry_for(intake: Intake) -> kopf.OperatorRegistry:
@@ -30,9 +31,9 @@ def registry_for(intake: Intake) -> kopf.OperatorRegistry:
 
 
 async def follow_calls(
-    kube: Kube, namespaces: Collection[str], intake: Intake, listed: Versions
+    kube: Kube, namespaces: Collection[str], intake: Intake, lists: Lists
 ) -> None:
-    """Take over sessions and agent pods as they change after they were ``listed``, for ever."""
+    """Take over sessions and agent pods as they change after they were listed, for ever."""
     async with asyncio.TaskGroup() as group:
-        group.create_task(follow(kube, VOICE_SESSIONS, namespaces, intake.session, listed=listed))
-        group.create_task(follow(kube, PODS, namespaces, intake.pod, LABEL_AGENT, listed))
+        group.create_task(follow(kube, VOICE_SESSIONS, namespaces, intake.session, lists=lists))
+        group.create_task(follow(kube, PODS, namespaces, intake.pod, LABEL_AGENT, lists))

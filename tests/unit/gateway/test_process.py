@@ -94,7 +94,7 @@ async def test_events_are_posted(stage: Stage, http: aiohttp.ClientSession, port
 async def test_the_process_lives_but_is_not_ready_before_the_crds_are_there(
     stage: Stage, http: aiohttp.ClientSession, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("voicepod.process._RETRY", 0.01)
+    monkeypatch.setattr("voicepod.kube.lists._RETRY", 0.01)
     asked = asyncio.Event()
 
     async def no_such_kind(_: Call) -> None:

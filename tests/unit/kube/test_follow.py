@@ -12,7 +12,8 @@ from tests.support.fake_kube import FakeKube
 from voicepod.api.names import LABEL_AGENT
 from voicepod.kube import follow as followed
 from voicepod.kube.client import PODS, Object, connect
-from voicepod.kube.follow import NO_VERSIONS, Versions, follow
+from voicepod.kube.follow import follow
+from voicepod.kube.lists import Lists, Versions
 
 pytestmark = pytest.mark.unit
 
@@ -21,6 +22,24 @@ Seen = asyncio.Queue[tuple[str, bool]]
 
 def put_pod(kube: FakeKube, name: str, namespace: str = "voice") -> None:
     kube.put(PODS, namespace, {"metadata": {"name": name}})
+
+
+class Counted(Lists):
+    """Counts how often something was missed."""
+
+    def __init__(self, kube: FakeKube) -> None:
+        self.gaps = 0
+
+        async def fill(_: float) -> Versions:
+            return {(PODS, None): kube.version}
+
+        async def fill_few() -> None:
+            pass
+
+        super().__init__(fill, fill_few)
+
+    def missed(self) -> None:
+        self.gaps += 1
 
 
 @pytest.fixture
@@ -40,7 +59,7 @@ async def api(
 
 
 @asynccontextmanager
-async def following(*namespaces: str, listed: Versions = NO_VERSIONS) -> AsyncIterator[Seen]:
+async def following(*namespaces: str, lists: Lists | None = None) -> AsyncIterator[Seen]:
     """What is seen of pods, by their names, and whether they were deleted."""
     seen: Seen = asyncio.Queue()
 
@@ -49,7 +68,7 @@ async def following(*namespaces: str, listed: Versions = NO_VERSIONS) -> AsyncIt
         seen.put_nowait((pod["metadata"]["name"], deleted))
 
     async with connect() as kube:
-        task = asyncio.create_task(follow(kube, PODS, namespaces, see, LABEL_AGENT, listed))
+        task = asyncio.create_task(follow(kube, PODS, namespaces, see, LABEL_AGENT, lists))
         yield seen
         task.cancel()
         with suppress(asyncio.CancelledError):
@@ -72,21 +91,26 @@ async def test_what_was_listed_is_not_seen_again_and_what_has_changed_since_is(
     kube: FakeKube,
 ) -> None:
     put_pod(kube, "goes")
-    listed: Versions = {(PODS, None): kube.version}
+    lists = Counted(kube)
+    await lists.once()
     put_pod(kube, "new")
     kube.remove(PODS, "voice", "goes")
-    async with following(listed=listed) as seen:
+    async with following(lists=lists) as seen:
         assert [await seen.get(), await seen.get()] == [("new", False), ("goes", True)]
+    assert lists.gaps == 0
 
 
 async def test_who_comes_too_late_for_what_has_changed_since_sees_all_there_is(
     api: ApiServer, kube: FakeKube
 ) -> None:
-    async with following(listed={(PODS, None): kube.version}) as seen:
+    lists = Counted(kube)
+    await lists.once()
+    async with following(lists=lists) as seen:
         put_pod(kube, "new")
         assert await seen.get() == ("new", False)
         api.fail("too old resource version")
         assert [await seen.get(), await seen.get()] == [("there", False), ("new", False)]
+    assert lists.gaps == 1, "nobody tells it what has gone meanwhile"
 
 
 @pytest.mark.usefixtures("api")
