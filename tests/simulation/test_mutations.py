@@ -9,7 +9,7 @@ from tests.simulation.mutations import MUTATIONS, find
 pytestmark = pytest.mark.simulation
 
 # As many as a bug may take to be found.
-_SEEDS: Final = 500
+_SEEDS: Final = 1000
 
 
 @pytest.mark.parametrize("bug", MUTATIONS)

@@ -43,8 +43,6 @@ class World:
         """Take the API server's word for everything: another operator has led until now."""
         for record in self.records.values():
             record.believe()
-            # A claim of a moment ago, which the watch has not told of yet.
-            record.claim_unsure = not self.pods_of(record.session)
         for agent in self.agents.values():
             self.demands[agent.key] = Demand.from_status(agent.status)
 

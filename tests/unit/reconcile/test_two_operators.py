@@ -43,6 +43,7 @@ class Second(Stage):
         """Lead from now on."""
         await self.stop_operator()
         self.standing_by = False
+        await self.intake.fill(self.kube, [])
         self._loop = asyncio.create_task(self._operator())
 
 
@@ -64,8 +65,8 @@ async def test_a_call_goes_on_and_another_starts_when_the_standby_takes_over() -
         assert first.status("one").phase is first.status("two").phase is Phase.ACTIVE
         assert owners(first) == before | {"two": first.status("two").pod}
         lists = [call for call in first.kube.calls[asked:] if call.verb == "list"]
-        # Whether the new call has a pod already; what there is else is known.
-        assert [call.plural for call in lists] == [PODS.plural]
+        # Once everything, and nothing for a call of its own: of thousands that would be seconds.
+        assert len(lists) == len({call.plural for call in lists})
 
 
 @in_hours
@@ -91,7 +92,7 @@ async def test_the_standby_knows_what_became_of_a_call_since_it_saw_it_first() -
 
 
 @in_hours
-async def test_a_claim_that_the_standby_has_not_seen_is_not_made_twice() -> None:
+async def test_a_claim_that_the_standby_was_not_told_of_is_not_made_twice() -> None:
     async with Stage() as first, Second(first) as second:
         await warm_desk(first, 2)
         second.kube.watch(PODS, partial(go_deaf_at_a_claim, second))
@@ -107,7 +108,7 @@ async def test_a_claim_that_the_standby_has_not_seen_is_not_made_twice() -> None
 
 
 @in_hours
-async def test_places_that_the_standby_has_not_seen_taken_are_not_given_twice() -> None:
+async def test_places_that_the_standby_was_not_told_of_are_not_given_twice() -> None:
     async with Stage() as first, Second(first) as second:
         second.kube.watch(PODS, partial(go_deaf_at_a_claim, second))
         first.apply_agent(capacity={"maxSessions": 1})
