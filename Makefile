@@ -41,7 +41,7 @@ test-unit: $(VENV)/.installed ## The tests that need no cluster (but espeak-ng a
 
 .PHONY: sim
 sim: $(VENV)/.installed ## Operator and gateways among faults of every kind (SEEDS=1000; SEED=17: its trace; BUGS=1)
-	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),$(if $(BUGS),--bugs) --seeds $(or $(SEEDS),$(if $(BUGS),500,1000)))
+	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),$(if $(BUGS),--bugs) --seeds $(or $(SEEDS),1000))
 
 .PHONY: bench-join
 bench-join: $(VENV)/.installed ## Time to the agent's audio, by every way to it (N=40 calls each)
