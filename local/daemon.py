@@ -103,6 +103,19 @@ class Daemons:
         """Return the path of a process's log."""
         return self.state / "log" / f"{name}.log"
 
+    def give_way(self, name: str, niceness: int) -> None:
+        """Have a process that runs, with all its threads, leave the processors to others first.
+
+        The more, the higher the `niceness`, as nice(1) has it.
+        """
+        pid = self.pid(name)
+        assert pid is not None, f"{name} runs"
+        # A thread that begins meanwhile takes after the one that begins it.
+        for _ in range(2):
+            for thread in Path(f"/proc/{pid}/task").iterdir():
+                with contextlib.suppress(ProcessLookupError):
+                    os.setpriority(os.PRIO_PROCESS, int(thread.name), niceness)
+
     def stop(self, names: Iterable[str], grace: float) -> None:
         """End processes by SIGTERM, after `grace` seconds by SIGKILL; what is gone is fine."""
         left = list(names)

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,6 +50,21 @@ def test_what_this_process_inherited_is_not_handed_on(daemons: Daemons) -> None:
     os.close(inherited)
     os.close(other_end)
     assert pipe not in held
+
+
+def test_one_that_gives_way_does_so_with_all_its_threads(daemons: Daemons) -> None:
+    begins = "threading.Thread(target=time.sleep, args=[60]).start()"
+    daemons.start(
+        sys.executable,
+        *("-uc", f"import threading, time; {begins}; print('ready')"),
+        name="threads",
+    )
+    log = daemons.log("threads")
+    daemons.wait("threads", lambda: "ready" in log.read_text(), ["threads"], seconds=10)
+    daemons.give_way("threads", 5)
+    threads = [int(one.name) for one in Path(f"/proc/{daemons.pid('threads')}/task").iterdir()]
+    assert len(threads) > 1
+    assert {os.getpriority(os.PRIO_PROCESS, one) for one in threads} == {5}
 
 
 def test_one_that_ignores_sigterm_is_killed(daemons: Daemons) -> None:
