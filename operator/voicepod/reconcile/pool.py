@@ -5,6 +5,7 @@ them, and so no round makes them twice.
 """
 
 import asyncio
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -23,8 +24,10 @@ from voicepod.reconcile.sessions import Outcome
 from voicepod.reconcile.templates import TemplateBook, Templates
 from voicepod.reconcile.world import World
 
-# Enough to refill behind a burst as fast as pods are claimed, while most of the API server's
-# attention is left to the claims.
+# How many pods are made at once: enough to refill behind a burst as fast as pods are claimed, while
+# most of the API server's attention is left to the claims. For a pool that still has more than half
+# of its pods it is fewer, the fuller it is: nobody waits for them, and each is a dozen writes until
+# it is ready, by whomever.
 _CREATES: Final = 5
 
 # A pod that failed by chance is replaced at once; a template that does not work costs a pod a
@@ -71,6 +74,20 @@ class _Trouble:
 
 
 @dataclass(frozen=True, slots=True)
+class _Lack:
+    """What a pool lacks of one template's pods."""
+
+    pods: int
+    share: int
+    """How many there should be."""
+
+    @property
+    def at_once(self) -> int:
+        """How many to make at once."""
+        return math.ceil(_CREATES * min(1.0, 2 * self.pods / self.share))
+
+
+@dataclass(frozen=True, slots=True)
 class PoolReconciler:
     """Keeps the pools of VoiceAgents full."""
 
@@ -110,7 +127,8 @@ class PoolReconciler:
         for template in templates.all():
             if count := todo.create.get(template.hash):
                 trouble = troubles[template.hash]
-                wakes.append(await self._refill(agent, template, count, pods, trouble))
+                lack = _Lack(count, shares[template.hash])
+                wakes.append(await self._refill(agent, template, lack, pods, trouble))
         return Outcome(wake=min((wake for wake in wakes if wake is not None), default=None))
 
     def _idle_pods(self, key: Key) -> list[Pod]:
@@ -144,15 +162,15 @@ class PoolReconciler:
         return troubles
 
     async def _refill(
-        self, agent: Agent, template: Template, count: int, pods: list[Pod], trouble: _Trouble
+        self, agent: Agent, template: Template, lack: _Lack, pods: list[Pod], trouble: _Trouble
     ) -> float | None:
         """Make pods, unless the template has to wait; return for how many seconds it has to."""
         if (wait := trouble.wait(self.clock())) > 0:
             return wait
         if trouble.recent(self.clock()):
             # After a failure one pod goes ahead; the others follow when it is ready.
-            count = min(count, _on_trial(pods, template.hash))
-        return await self._create(agent, template, count, trouble)
+            lack = replace(lack, pods=min(lack.pods, _on_trial(pods, template.hash)))
+        return await self._create(agent, template, lack, trouble)
 
     def _tell(self, agent: Agent, trouble: _Trouble, message: str) -> None:
         """Post one Event of a template's failures."""
@@ -171,11 +189,17 @@ class PoolReconciler:
             self._unsure.discard(key)
 
     async def _create(
-        self, agent: Agent, template: Template, count: int, trouble: _Trouble
+        self, agent: Agent, template: Template, lack: _Lack, trouble: _Trouble
     ) -> float | None:
         """Create pods, and let all of them come to an end before an error is raised."""
+        at_once = asyncio.Semaphore(lack.at_once)
+
+        async def create() -> None:
+            async with at_once:
+                await self._create_one(agent, template)
+
         results = await asyncio.gather(
-            *(self._create_one(agent, template) for _ in range(count)), return_exceptions=True
+            *(create() for _ in range(lack.pods)), return_exceptions=True
         )
         errors = [result for result in results if isinstance(result, BaseException)]
         for error in errors:

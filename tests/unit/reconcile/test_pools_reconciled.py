@@ -83,6 +83,35 @@ async def test_five_pods_are_asked_for_at_once_and_no_more() -> None:
         assert (most, len(stage.pod_names())) == (5, 12)
 
 
+async def made_at_once(taken: int) -> int:
+    """Take as many pods out of a pool of ten; return how many were made at once, at most."""
+    async with Stage() as stage:
+        stage.apply_agent(pool={"min": 10, "max": 10})
+        await asyncio.sleep(2)
+        await all_become(stage, pods.IS_READY["status"])
+        under_way, most = 0, 0
+
+        async def slow(call: Call) -> None:
+            nonlocal under_way, most
+            if call.verb == "create" and call.name.startswith("desk-"):
+                under_way += 1
+                most = max(most, under_way)
+                await asyncio.sleep(0.1)
+                under_way -= 1
+
+        stage.kube.fault = slow
+        for name in stage.pod_names()[:taken]:
+            stage.kube.remove(PODS, "voice", name)
+        await asyncio.sleep(5)
+        assert len(stage.pod_names()) == 10
+        return most
+
+
+@in_hours
+async def test_the_fuller_a_pool_is_still_the_fewer_pods_are_made_at_once() -> None:
+    assert [await made_at_once(taken) for taken in (1, 2, 4, 5, 10)] == [1, 2, 4, 5, 5]
+
+
 @in_hours
 async def test_a_lowered_min_takes_the_newest_pods_away() -> None:
     async with Stage() as stage:

@@ -77,7 +77,7 @@ async def deleted(calls: int, seconds: float) -> int:
 @in_hours
 async def test_the_more_calls_have_ended_the_less_it_rests() -> None:
     # Four at once, a second each: with rests as long as that it would be 80, and without any 20.
-    assert await deleted(2 * CALLS, 40) > 100
+    assert await deleted(4 * CALLS, 40) > 100
     assert await deleted(CALLS // 4, 5) < 15
 
 
