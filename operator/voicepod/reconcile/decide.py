@@ -187,7 +187,8 @@ def _why_over(draft: Draft) -> tuple[Reason, str] | None:
     if waiting and draft.after(waiting, "start_deadline") and not _may_have_joined(draft, waiting):
         why = _what_is_missing(draft)
         return why.reason, f"no agent was in the room within startDeadline: {why.message}"
-    return _why_turned_away(draft, observed.wait) if observed.wait else None
+    # One that has a pod has its place.
+    return _why_turned_away(draft, observed.wait) if observed.wait and not observed.pod else None
 
 
 def _why_turned_away(draft: Draft, wait: Wait) -> tuple[Reason, str] | None:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.unit.reconcile.scenes import CLOSED, at, condition_of, fresh, in_call, room
+from tests.unit.reconcile.scenes import CLOSED, at, condition_of, fresh, in_call, pod, room
 from voicepod.api.conditions import ConditionType, Reason
 from voicepod.api.session import InLine, Phase
 from voicepod.livekit.rooms import Room
@@ -71,6 +71,13 @@ def test_who_has_waited_for_the_deadline_is_given_up() -> None:
     assert (status.phase, status.end_reason) == (Phase.FAILED, Reason.QUEUE_DEADLINE)
     assert status.message == "it was not its turn within queueDeadline: all 50 places are taken"
     assert status.pod_seconds is None
+
+
+def test_who_has_a_pod_has_a_place() -> None:
+    short = replace(FULL, deadline=timedelta(seconds=5))
+
+    assert decide(queued(10, wait=short)).status.end_reason is Reason.QUEUE_DEADLINE
+    assert decide(queued(10, wait=short, pod=pod())).status.end_reason is None
 
 
 def test_a_deadline_shorter_than_a_minute_is_kept() -> None:
