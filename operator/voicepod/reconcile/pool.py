@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Self
 
 from voicepod.api.conditions import Reason
 from voicepod.api.names import LABEL_AGENT, LABEL_SESSION
@@ -26,8 +26,8 @@ from voicepod.reconcile.world import World
 
 # How many pods are made at once: enough to refill behind a burst as fast as pods are claimed, while
 # most of the API server's attention is left to the claims. For a pool that still has more than half
-# of its pods it is fewer, the fuller it is: nobody waits for them, and each is a dozen writes until
-# it is ready, by whomever.
+# of its pods it is fewer, the fuller it is: nobody waits for them, and each has the scheduler and
+# a kubelet write as well until it is ready.
 _CREATES: Final = 5
 
 # A pod that failed by chance is replaced at once; a template that does not work costs a pod a
@@ -78,13 +78,13 @@ class _Lack:
     """What a pool lacks of one template's pods."""
 
     pods: int
-    share: int
-    """How many there should be."""
+    at_once: int
+    """How many of them to make at once."""
 
-    @property
-    def at_once(self) -> int:
-        """How many to make at once."""
-        return math.ceil(_CREATES * min(1.0, 2 * self.pods / self.share))
+    @classmethod
+    def of(cls, pods: int, share: int) -> Self:
+        """Of so many that there should be."""
+        return cls(pods, math.ceil(_CREATES * min(1.0, 2 * pods / share)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ class PoolReconciler:
         for template in templates.all():
             if count := todo.create.get(template.hash):
                 trouble = troubles[template.hash]
-                lack = _Lack(count, shares[template.hash])
+                lack = _Lack.of(count, shares[template.hash])
                 wakes.append(await self._refill(agent, template, lack, pods, trouble))
         return Outcome(wake=min((wake for wake in wakes if wake is not None), default=None))
 

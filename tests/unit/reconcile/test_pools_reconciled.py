@@ -8,6 +8,7 @@ import pytest
 from tests.support.fake_kube import Call
 from tests.support.hours import in_hours
 from tests.support.operator_stage import Stage
+from tests.support.slow import Slow
 from tests.unit.reconcile import pods
 from voicepod.api.agent import VoiceAgentStatus
 from voicepod.api.names import ANNOTATION_TEMPLATE_HASH
@@ -21,12 +22,14 @@ def template(image: str) -> dict[str, Any]:
     return {"spec": {"containers": [{"name": "agent", "image": image}]}}
 
 
+def makes_a_pod(call: Call) -> bool:
+    """Whether a warm pod is asked for; the checks of VoiceAgents have a name."""
+    return call[:3] == ("create", PODS.plural, "voice") and call.name.startswith("desk-0")
+
+
 def made(stage: Stage) -> int:
-    """How many warm pods were asked for; the checks of VoiceAgents have a name."""
-    return sum(
-        call[:3] == ("create", PODS.plural, "voice") and call.name.startswith("desk-0")
-        for call in stage.kube.calls
-    )
+    """How many warm pods were asked for."""
+    return sum(map(makes_a_pod, stage.kube.calls))
 
 
 def images(stage: Stage) -> list[str]:
@@ -66,21 +69,11 @@ async def test_a_pool_is_filled_and_counted() -> None:
 @in_hours
 async def test_five_pods_are_asked_for_at_once_and_no_more() -> None:
     async with Stage() as stage:
-        under_way, most = 0, 0
-
-        async def slow(call: Call) -> None:
-            nonlocal under_way, most
-            if call.verb == "create" and call.name.startswith("desk-0"):
-                under_way += 1
-                most = max(most, under_way)
-                await asyncio.sleep(0.1)
-                under_way -= 1
-
-        stage.kube.fault = slow
+        slow = stage.kube.fault = Slow(0.1, makes_a_pod)
         stage.apply_agent(pool={"min": 12, "max": 12})
         await asyncio.sleep(5)
 
-        assert (most, len(stage.pod_names())) == (5, 12)
+        assert (slow.most, len(stage.pod_names())) == (5, 12)
 
 
 async def made_at_once(taken: int) -> int:
@@ -89,22 +82,12 @@ async def made_at_once(taken: int) -> int:
         stage.apply_agent(pool={"min": 10, "max": 10})
         await asyncio.sleep(2)
         await all_become(stage, pods.IS_READY["status"])
-        under_way, most = 0, 0
-
-        async def slow(call: Call) -> None:
-            nonlocal under_way, most
-            if call.verb == "create" and call.name.startswith("desk-"):
-                under_way += 1
-                most = max(most, under_way)
-                await asyncio.sleep(0.1)
-                under_way -= 1
-
-        stage.kube.fault = slow
+        slow = stage.kube.fault = Slow(0.1, makes_a_pod)
         for name in stage.pod_names()[:taken]:
             stage.kube.remove(PODS, "voice", name)
         await asyncio.sleep(5)
         assert len(stage.pod_names()) == 10
-        return most
+        return slow.most
 
 
 @in_hours

@@ -7,6 +7,7 @@ import pytest
 from tests.support.fake_kube import Call
 from tests.support.hours import in_hours
 from tests.support.operator_stage import Stage
+from tests.support.slow import Slow
 from tests.unit.reconcile.test_claims import call_in, owners, warm_desk
 from voicepod.api.session import Phase
 from voicepod.kube.client import PODS, VOICE_SESSIONS
@@ -17,19 +18,9 @@ pytestmark = pytest.mark.unit
 CALLS = 100
 
 
-class Deletions:
-    """An API server that takes a second for each deletion, and how many it had at once."""
-
-    def __init__(self) -> None:
-        self.now = self.most = 0
-
-    async def __call__(self, call: Call) -> None:
-        """Be a fault of the fake."""
-        if call.verb == "delete":
-            self.now += 1
-            self.most = max(self.most, self.now)
-            await asyncio.sleep(1)
-            self.now -= 1
+def slow_deletions() -> Slow:
+    """Each takes a second."""
+    return Slow(1, lambda call: call.verb == "delete")
 
 
 @in_hours
@@ -40,7 +31,7 @@ async def test_calls_that_end_at_once_keep_nobody_from_getting_a_pod() -> None:
             call_in(stage, f"call-{number:03}", lifecycle={"ttlAfterFinished": "5s"})
         await asyncio.sleep(1)
         assert len(owners(stage)) == CALLS
-        deletions = stage.kube.fault = Deletions()
+        deletions = stage.kube.fault = slow_deletions()
 
         stage.livekit.rooms.clear()
         for number in range(CALLS):
@@ -68,7 +59,7 @@ async def deleted(calls: int, seconds: float) -> int:
         await asyncio.sleep(1)
         for number in range(calls):
             stage.edit_session(f"call-{number:03}", end=True)
-        stage.kube.fault = Deletions()
+        stage.kube.fault = slow_deletions()
         stage.livekit.rooms.clear()
         await asyncio.sleep(seconds)
         return calls - len(owners(stage))
