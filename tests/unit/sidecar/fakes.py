@@ -262,7 +262,7 @@ async def surroundings() -> AsyncIterator[Surroundings]:
     ):
         livekit.url = f"ws://{HOST}:{livekit_server.port}"
         operator_url = f"http://{HOST}:{operator_server.port}"
-        yield Surroundings(
+        around = Surroundings(
             settings=Settings(
                 "demo-1", "voice", POD_UID, operator_url, signer.public_key, "stop-key", "agent-key"
             ),
@@ -274,6 +274,12 @@ async def surroundings() -> AsyncIterator[Surroundings]:
             client=PodClient(session, signer, operator_port),
             http=http,
         )
+        try:
+            yield around
+        finally:
+            # One that is left open warns when it is collected, in whichever test that is.
+            for connected in around.agents:
+                await connected.socket.close()
 
 
 @asynccontextmanager
