@@ -14,6 +14,7 @@ from typing import Any, Self
 import numpy as np
 from rich.table import Table
 
+from local.errors import LocalError
 from local.layout import REPOSITORY
 from local.run import run
 
@@ -84,6 +85,19 @@ def write(name: str, figures: Mapping[str, Any]) -> Path:
     content = _plain({"bench": name, "machine": machine(), **figures})
     path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
     return path
+
+
+def read(name: str) -> dict[str, Any]:
+    """Return what is in ``out/bench/NAME.json``.
+
+    Raises LocalError when that bench was not run.
+    """
+    path = OUT / f"{name}.json"
+    try:
+        content: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise LocalError(f"{path} is not there: run `make bench-{name}` first") from None
+    return content
 
 
 def machine() -> dict[str, Any]:

@@ -198,6 +198,7 @@ def _writes(results: Results) -> Table:
 def _json(results: Results, costs: Mapping[float, PerSession]) -> dict[str, object]:
     return {
         "good_p99_seconds": results.good_p99,
+        "max_rate": _max_rate(results),
         "idle": {"seconds": results.idle.seconds, "counted": results.idle.counted}
         | {"cpu_seconds": results.idle.cpu},
         "operator_memory": {"calls": results.held, "rss_mb": results.memory_mb},

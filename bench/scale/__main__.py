@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import uvloop
 
 from bench import command
+from bench.claim.result import max_rate
 from bench.scale import report
 from bench.scale.churn import Standing, churn, lost, settle
 from bench.scale.watched import catch_up
@@ -40,6 +41,8 @@ class Plan:
 
     sessions: int
     minutes: float
+    rate: float
+    """Sessions a second that come and go."""
 
     @property
     def pool(self) -> int:
@@ -53,8 +56,8 @@ class Plan:
 
     @property
     def reference(self) -> float:
-        """Seconds of churn beside few calls: enough for a p99 to mean something."""
-        return 0.3 * 60 * self.minutes
+        """Seconds of churn beside few calls: of 900 sessions, a p99 means something."""
+        return 180 * self.minutes / self.rate
 
 
 async def measure(plan: Plan, upkeep: Upkeep) -> bool:
@@ -69,7 +72,7 @@ async def measure(plan: Plan, upkeep: Upkeep) -> bool:
             await settle(Standing(0, plan.pool), _PATIENCE)
             kept = [caller.uid for caller in await held.make(FEW)]
             await settle(few)
-        reference = await churn(kube, "few", few, plan.reference, kill=False)
+        reference = await churn(kube, "few", few, plan.rate, plan.reference, kill=False)
         kept += await _lay_down(held, upkeep, plan)
         began = time.monotonic()
         with step("waiting for the operator to catch up"):
@@ -77,7 +80,7 @@ async def measure(plan: Plan, upkeep: Upkeep) -> bool:
             start = await catch_up(began, plan.sessions, plan.pool)
             await settle(many)
         starts = upkeep.starts
-        scaled = await churn(kube, "many", many, 60 * plan.minutes, kill=True)
+        scaled = await churn(kube, "many", many, plan.rate, 60 * plan.minutes, kill=True)
         return report.tell(
             report.Results(
                 reference,
@@ -97,9 +100,11 @@ async def _lay_down(held: Held, upkeep: Upkeep, plan: Plan) -> list[str]:
 
 def main() -> None:
     """Bring everything up, measure, and take it down."""
-    plan = Plan(int(os.environ.get("SESSIONS", "10000")), float(os.environ.get("MINUTES", "5")))
-    with command.plainly(), rig.running(plan.nodes, many_rooms=True) as upkeep:
-        good = uvloop.run(measure(plan, upkeep))
+    sessions, minutes = os.environ.get("SESSIONS", "10000"), os.environ.get("MINUTES", "5")
+    with command.plainly():
+        plan = Plan(int(sessions), float(minutes), rate=max_rate() / 2)
+        with rig.running(plan.nodes, many_rooms=True) as upkeep:
+            good = uvloop.run(measure(plan, upkeep))
     sys.exit(not good)
 
 

@@ -19,9 +19,6 @@ from local.scale.ledger import Verdict
 from local.scale.site import PLANE
 from voicepod.kube.client import Kube
 
-RATE = 10.0
-"""Sessions a second: half of what `bench-claim` measures as the rate that is kept up with."""
-
 # Seconds until a window's last session must be gone and the pool be full.
 _PATIENCE = 120.0
 
@@ -43,6 +40,8 @@ class Window:
 
     beside: int
     """How many calls were on all the time."""
+    rate: float
+    """Sessions a second."""
     verdict: Verdict
     """Of those that came while an operator led."""
     meanwhile: Verdict
@@ -64,10 +63,12 @@ async def settle(beside: Standing, patience: float = _PATIENCE) -> None:
     )
 
 
-async def churn(kube: Kube, name: str, beside: Standing, seconds: float, kill: bool) -> Window:
+async def churn(
+    kube: Kube, name: str, beside: Standing, rate: float, seconds: float, kill: bool
+) -> Window:
     """Have sessions come for some time; `kill` the operator in the middle of it."""
-    with step(f"{RATE:g} sessions a second for {seconds:g} s beside {beside.sessions} calls"):
-        calling = asyncio.create_task(call(kube, name, arrivals(RATE, seconds), TALK_SECONDS))
+    with step(f"{rate:g} sessions a second for {seconds:g} s beside {beside.sessions} calls"):
+        calling = asyncio.create_task(call(kube, name, arrivals(rate, seconds), TALK_SECONDS))
         start, cpu = time.monotonic(), processes.cpu_seconds()["operator"]
         await asyncio.sleep(seconds / 2 if kill else seconds)
         used = (processes.cpu_seconds()["operator"] - cpu) / (time.monotonic() - start)
@@ -79,7 +80,13 @@ async def churn(kube: Kube, name: str, beside: Standing, seconds: float, kill: b
     seen = await ledger.fetch()
     before, after = apart(called, restart)
     return Window(
-        beside.sessions, ledger.judge(before, seen), ledger.judge(after, seen), used, rss, restart
+        beside.sessions,
+        rate,
+        ledger.judge(before, seen),
+        ledger.judge(after, seen),
+        used,
+        rss,
+        restart,
     )
 
 

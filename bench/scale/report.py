@@ -7,7 +7,7 @@ from rich.table import Table
 
 from bench import figures
 from bench.figures import Summary
-from bench.scale.churn import RATE, Window
+from bench.scale.churn import Window
 from bench.scale.watched import CatchUp
 
 
@@ -50,7 +50,8 @@ def line(results: Results) -> str:
 def tell(results: Results) -> bool:
     """Print and write it all; returns whether every session went well."""
     console = Console(highlight=False, soft_wrap=True)
-    console.print(f"{results.nodes} KWOK nodes; {RATE:g} sessions a second come and go\n")
+    rate = results.scaled.rate
+    console.print(f"{results.nodes} KWOK nodes; {rate:g} sessions a second come and go\n")
     console.print(_latency(results))
     console.print(_catch_ups(results))
     if results.unplanned:
@@ -107,7 +108,6 @@ def _catch_ups(results: Results) -> Table:
 
 def _json(results: Results) -> dict[str, object]:
     return {
-        "rate": RATE,
         "nodes": results.nodes,
         "start": results.start,
         "unplanned_restarts": results.unplanned,

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from bench import figures
+from bench.claim.result import max_rate
 from bench.figures import Summary, percentile
+from local.errors import LocalError
 
 pytestmark = pytest.mark.unit
 
@@ -39,3 +41,26 @@ def test_the_file_has_the_figures_and_the_machine(
     assert written["ways"]["none"] == {"n": 0, "p50": None, "p90": None, "p99": None, "max": None}
     assert written["machine"]["cpus"] > 0
     assert written["machine"]["versions"]["kubernetes"].startswith("v1.")
+
+
+def test_what_was_written_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(figures, "OUT", tmp_path / "out")
+    figures.write("probe", {"rate": 5.0})
+    assert figures.read("probe")["rate"] == 5.0
+
+
+def test_a_bench_that_was_not_run_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(figures, "OUT", tmp_path / "out")
+    with pytest.raises(LocalError, match="run `make bench-claim` first"):
+        max_rate()
+
+
+def test_where_no_rate_was_kept_up_with_there_is_none_to_halve(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(figures, "OUT", tmp_path / "out")
+    figures.write("claim", {"max_rate": 10.0})
+    assert max_rate() == 10.0
+    figures.write("claim", {"max_rate": 0.0})
+    with pytest.raises(LocalError, match="no rate that this machine keeps up with"):
+        max_rate()
