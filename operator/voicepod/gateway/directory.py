@@ -95,6 +95,8 @@ class Directory:
                 self._part(session)
                 self.forget_session(session.key)
         elif known is None or known.version < session.version:
+            if known and known.room != session.room:
+                self.forget_session(session.key)
             self._sessions[session.key] = session
             self._in_room.setdefault(session.room, {})[session.key] = session
             self._tell(session.key)

@@ -64,7 +64,9 @@ class Sweep:
 
     async def once(self) -> set[Credentials]:
         """Look at every server once; return those for which it has to be done again."""
-        known = map(self.keyring.credentials_of, list(self.directory.agents.values()))
+        # Calls of VoiceAgents that were deleted go on.
+        agents = [*self.directory.agents.values(), *self.directory.departed.values()]
+        known = map(self.keyring.credentials_of, agents)
         return await self._look_at({one for one in known if one is not None})
 
     async def _look_at(self, servers: set[Credentials]) -> set[Credentials]:

@@ -134,8 +134,11 @@ class Actor:
         grace = _NO_GOODBYE if at_once else None
         try:
             await self.kube.delete(PODS, *pod.key, uid=pod.uid, grace=grace)
-            # The watch says so a moment later; until then it must not be deleted again.
-            self.world.put_pod(replace(pod, deleting=True))
+            known = self.world.pods.get(pod.key)
+            if known and known.uid == pod.uid:
+                # The watch says so a moment later, if it has not; until then it must not be deleted
+                # again.
+                self.world.put_pod(replace(known, deleting=True))
         except (NotFound, Conflict):
             self.world.drop_pod(pod.key, pod.uid)
 
@@ -153,7 +156,9 @@ class Actor:
             await self._start_pod(
                 record, templates.for_session(session.uid, generation), generation
             )
-        self.world.demands[agent.key].arrived(self.clock())
+        # The VoiceAgent may have been deleted meanwhile.
+        if demand := self.world.demands.get(agent.key):
+            demand.arrived(self.clock())
         self.on_claim(agent.key)
 
     async def _start_pod(self, record: Record, template: Template, generation: int) -> None:
@@ -318,10 +323,13 @@ class Actor:
         session = record.session
         try:
             await self.kube.delete(VOICE_SESSIONS, *session.key, uid=session.uid)
-            # The watch says so a moment later; until then it must not be deleted again.
-            self.world.put_session(replace(session, deleting=True))
+            if self.world.records.get(session.key) is record:
+                # The watch says so a moment later, if it has not; until then it must not be deleted
+                # again.
+                self.world.put_session(replace(record.session, deleting=True))
         except (NotFound, Conflict):
-            self.world.drop_session(session.key)
+            if self.world.records.get(session.key) is record:
+                self.world.drop_session(session.key)
 
     async def _rooms(self, record: Record) -> Rooms:
         credentials = await self.credentials.get(record.session.key[0], _spec(record).livekit)

@@ -64,6 +64,10 @@ class AgentReconciler:
             self._checks.pop(key, None)
             return Outcome()
         check = await self._checked(agent)
+        known = self.world.agents.get(key)
+        if known is None or known.uid != agent.uid:
+            # Deleted meanwhile, which has it looked at anew.
+            return Outcome()
         await self._write_status(agent, check.problem)
         due = check.at + (_CHECK_BROKEN if check.problem else _CHECK_WORKING)
         return Outcome((due - self.clock()).total_seconds())

@@ -107,13 +107,12 @@ class PoolReconciler:
 
         Raises an exception of ``kube.errors`` when the API server cannot be asked.
         """
+        await self._look_up(key)
         agent = self.world.agents.get(key)
         if agent is None:
             # Its pods are its own, and the garbage collector's.
             self._troubles.pop(key, None)
-            self._unsure.discard(key)
             return Outcome()
-        await self._look_up(key)
         templates, pool = self.templates.of(agent), agent.spec.pool
         pods, demand = self._idle_pods(key), self.world.demands[key]
         troubles = self._troubles_of(agent, templates, pods)

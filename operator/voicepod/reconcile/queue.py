@@ -19,6 +19,9 @@ K = TypeVar("K", bound=Hashable)
 _FIRST_RETRY: Final = 0.25
 _LAST_RETRY: Final = 30.0
 
+# How many deadlines that count no more are kept beside as many as do count: a hundred kilobytes.
+_SPARE: Final = 1_000
+
 
 class _Line(Generic[K]):
     """Keys, each once, in the order they came."""
@@ -103,7 +106,14 @@ class KeyedQueue(Generic[K]):
         self._deadlines[key] = due
         self._pushes += 1
         heapq.heappush(self._heap, (due, self._pushes, key))
+        self._shrink()
         self._set_timer()
+
+    def _shrink(self) -> None:
+        """Take out what has another deadline by now: a call's first ones are hours ahead."""
+        if len(self._heap) > _SPARE + 2 * len(self._deadlines):
+            self._heap = [one for one in self._heap if self._deadlines.get(one[2]) == one[0]]
+            heapq.heapify(self._heap)
 
     async def take(self) -> K:
         """Wait for a key; ``done``, ``failed`` or ``put_off`` must follow."""

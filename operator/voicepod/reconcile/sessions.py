@@ -254,7 +254,9 @@ class SessionReconciler:
                 self.world.drop_session(session.key)
             return
         self._count_outcomes(record, before)
-        self.world.put_session(parse_session(written))
+        if self.world.records.get(session.key) is record:
+            # If not, the watch has told meanwhile that it is gone.
+            self.world.put_session(parse_session(written))
         self.metrics.session(session, before, record.status)
         about = Regarding("VoiceSession", *session.key, session.uid)
         for note in notes:

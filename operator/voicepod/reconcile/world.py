@@ -17,7 +17,10 @@ from voicepod.reconcile.templates import Outcomes
 
 @dataclass(slots=True)
 class World:
-    """All sessions, agents and pods. An older version of an object never replaces a newer one."""
+    """All sessions, agents and pods.
+
+    An older version of an object, or an older object of its name, never replaces a newer one.
+    """
 
     agents: dict[Key, Agent] = field(default_factory=dict)
     records: dict[Key, Record] = field(default_factory=dict)
@@ -73,13 +76,15 @@ class World:
     def put_session(self, session: Session) -> None:
         """Take over a VoiceSession; a touched annotation makes what is known of its room stale."""
         record = self.records.get(session.key)
+        if record and record.session.version > session.version:
+            return
         if record is None or record.session.uid != session.uid:
             self.drop_session(session.key)
             roster = self._rosters.setdefault(session.agent, Roster())
             record = self.records[session.key] = Record.of(session, roster)
             roster.add(record)
             self._sessions_in.setdefault(session.spec.room, set()).add(session.key)
-        elif record.session.version <= session.version:
+        else:
             record.room_stale |= record.session.room_changed != session.room_changed
             record.session = session
 
@@ -102,18 +107,19 @@ class World:
     def put_pod(self, pod: Pod) -> None:
         """Take over an agent pod."""
         known = self.pods.get(pod.key)
-        if known is None or known.uid != pod.uid or known.version <= pod.version:
-            if known:
-                self._unlist(known)
-                if known.uid == pod.uid and known.placed and pod.placed not in (None, known.placed):
-                    # Room was made for it before it got its node: that belongs to its start.
-                    pod = replace(pod, placed=known.placed)
-            self.pods[pod.key] = pod
-            self._list(pod)
-            if pod.session is None and pod.ready_since and not (known and known.ready):
-                self._refilled(pod, pod.ready_since)
-            if pod.session and pod.finished and not (known and known.finished):
-                self._doubt_room(pod.session)
+        if known and known.version > pod.version:
+            return
+        if known:
+            self._unlist(known)
+            if known.uid == pod.uid and known.placed and pod.placed not in (None, known.placed):
+                # Room was made for it before it got its node: that belongs to its start.
+                pod = replace(pod, placed=known.placed)
+        self.pods[pod.key] = pod
+        self._list(pod)
+        if pod.session is None and pod.ready_since and not (known and known.ready):
+            self._refilled(pod, pod.ready_since)
+        if pod.session and pod.finished and not (known and known.finished):
+            self._doubt_room(pod.session)
 
     def drop_pod(self, key: Key, uid: str) -> None:
         """Forget an agent pod, unless another one has its name by now."""
@@ -198,10 +204,12 @@ class World:
     def is_calm(self, record: Record) -> bool:
         """Whether a call goes on, and nothing else is known of it.
 
-        A room that was touched, a pod that is not ready: somebody may be waiting for an agent.
+        A room that was touched, a hint, a pod that is not ready: somebody may be waiting for an
+        agent.
         """
         session = record.session
-        told = session.deleting or session.spec.end or session.room_changed
+        hinted = record.room_stale or record.call_stale
+        told = hinted or session.deleting or session.spec.end or session.room_changed
         if record.phase is not Phase.ACTIVE or told:
             return False
         pods = self.pods_of(session)

@@ -166,3 +166,13 @@ def test_an_agent_that_comes_back_has_not_departed(directory: Directory) -> None
     directory.see_agent(agent(uid="2"))
     assert directory.departed == {}
     assert list(directory.agents) == [("voice", "ada")]
+
+
+def test_a_session_made_anew_for_another_room_has_left_the_one_before(directory: Directory) -> None:
+    directory.see_session(session())
+    another = session(uid="2", version=2)
+    another["spec"]["room"] = "parlour"
+    directory.see_session(another)
+
+    assert directory.sessions_in("lobby") == []
+    assert [one.uid for one in directory.sessions_in("parlour")] == ["2"]

@@ -8,6 +8,7 @@ import pytest
 from tests.support.fake_kube import Call
 from tests.support.hours import in_hours
 from tests.unit.gateway.stage import OURS, THEIRS, Stage
+from voicepod.kube.client import VOICE_AGENTS
 from voicepod.kube.errors import Refused
 from voicepod.livekit.errors import Unreachable
 from voicepod.livekit.rooms import Room
@@ -207,3 +208,20 @@ async def test_a_session_that_was_deleted_is_made_anew_for_who_joins_later_only(
 
     # A room starts once: that event is older than its session.
     assert len(stage.sessions()) == (0 if event == "room_started" else calls)
+
+
+async def test_the_rooms_of_an_agent_that_was_deleted_are_looked_at_while_it_has_calls(
+    stage: Stage,
+) -> None:
+    stage.add_agent()
+    stage.add_session(sid=SID)
+    stage.set_status("Active", caller_there=True)
+    stage.livekit.rooms["lobby"] = Room("lobby", SID, ROBERT, AGENT)
+    await sweep(stage)
+    assert stage.touched_for() == [""]
+
+    stage.kube.remove(VOICE_AGENTS, "voice", "ada")
+    stage.livekit.rooms.clear()
+    await stage.sweep.once()
+
+    assert stage.touched_for() != [""]

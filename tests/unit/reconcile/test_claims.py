@@ -14,7 +14,7 @@ from voicepod.api.names import LABEL_SESSION
 from voicepod.api.session import Phase
 from voicepod.assignment.errors import PodUnreachable
 from voicepod.assignment.messages import Act, EndReason
-from voicepod.kube.client import PODS, VOICE_SESSIONS
+from voicepod.kube.client import PODS, VOICE_AGENTS, VOICE_SESSIONS
 from voicepod.kube.errors import Conflict, Unavailable
 from voicepod.livekit.rooms import Room
 
@@ -360,3 +360,45 @@ async def test_the_pool_is_filled_again_behind_a_claim() -> None:
 
         assert len(stage.pod_names()) == 3
         assert set(before) < set(stage.pod_names())
+
+
+@in_hours
+async def test_a_call_that_has_its_pod_goes_on_though_its_agent_is_deleted_meanwhile() -> None:
+    async with Stage() as stage:
+        await warm_desk(stage, 1)
+
+        async def agent_is_deleted(call: Call) -> None:
+            if (call.verb, call.plural) == ("patch", PODS.plural) and stage.world.agents:
+                stage.kube.remove(VOICE_AGENTS, "voice", "desk")
+
+        stage.kube.fault = agent_is_deleted
+        call_in(stage)
+        await asyncio.sleep(2)
+
+        assert stage.status().phase is Phase.ACTIVE
+        assert retries(stage) == 0
+
+
+@in_hours
+async def test_an_agent_that_is_deleted_while_it_is_checked_is_nothing_to_worry_about() -> None:
+    async with Stage() as stage:
+
+        async def agent_is_deleted(call: Call) -> None:
+            if call.name == "check-1" and stage.world.agents:
+                stage.kube.remove(VOICE_AGENTS, "voice", "desk")
+
+        stage.kube.fault = agent_is_deleted
+        stage.apply_agent(pool={"min": 0, "max": 1})
+        await asyncio.sleep(2)
+
+        assert retries(stage) == 0
+
+
+def retries(stage: Stage) -> float:
+    """How often something could not be reconciled at once."""
+    families = {family.name: family for family in stage.metrics.registry.collect()}
+    return sum(
+        sample.value
+        for sample in families["voicepod_reconcile_retries"].samples
+        if sample.name.endswith("_total")
+    )

@@ -297,3 +297,17 @@ async def test_what_is_put_off_is_forgotten_as_well() -> None:
     queue.put_off("a")
     queue.forget()
     assert queue.late == 0
+
+
+@in_hours
+async def test_deadlines_that_count_no_more_are_not_kept_until_they_are_due() -> None:
+    queue = KeyedQueue[str]()
+    for _ in range(10_000):
+        queue.add_after("call", 7200)
+        queue.add("call")
+        queue.done(await queue.take())
+    queue.add_after("call", 60)
+
+    assert len(queue._heap) < 1_010
+    assert await taken(queue, within=61) == "call"
+    assert await taken(queue, within=8_000) is None

@@ -114,3 +114,19 @@ async def test_a_new_operator_tidies_up_as_well() -> None:
         await asyncio.sleep(1)
 
         assert owners(stage) == {}
+
+
+@in_hours
+async def test_of_calls_that_were_deleted_nothing_is_kept() -> None:
+    async with Stage() as stage:
+        await warm_desk(stage, 1)
+        call_in(stage, lifecycle={"ttlAfterFinished": "5s"})
+        await asyncio.sleep(1)
+        # The API server in memory has its watches tell of what goes before it answers.
+        stage.livekit.rooms.clear()
+        stage.edit_session(end=True)
+        await asyncio.sleep(60)
+
+        assert stage.kube.objects(VOICE_SESSIONS) == []
+        assert (stage.world.records, owners(stage)) == ({}, {})
+        assert [pod for pod in stage.world.pods.values() if pod.session] == []

@@ -360,3 +360,25 @@ def test_a_record_that_rests_knows_what_it_knew(world: World) -> None:
 
     assert record.phase is claimed().phase
     assert record.status == claimed()
+
+
+def test_an_older_session_or_pod_never_takes_its_name_back(world: World) -> None:
+    world.put_session(replace(session(), uid="second", version=9))
+    world.put_session(replace(session(), uid="first", version=8))
+    world.put_pod(replace(pod(), uid="second", version=9))
+    world.put_pod(replace(pod(), uid="first", version=8))
+
+    assert world.records[KEY].session.uid == "second"
+    assert world.pods[pod().key].uid == "second"
+
+
+@pytest.mark.parametrize("hint", ["room_stale", "call_stale"])
+def test_a_call_that_somebody_gave_a_hint_of_is_not_calm(world: World, hint: str) -> None:
+    world.put_session(replace(session(), packed=Packed.of(VoiceSessionStatus(phase=Phase.ACTIVE))))
+    world.put_pod(replace(pod(), ready=True))
+    record = world.records[KEY]
+    assert world.is_calm(record)
+
+    setattr(record, hint, True)
+
+    assert not world.is_calm(record)
