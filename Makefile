@@ -56,12 +56,12 @@ bench-nodes: $(VENV)/.installed ## A day of calls on Karpenter's nodes, and what
 	@$(BIN)/python -m bench.nodes
 
 .PHONY: bench-scale
-bench-scale: out/bench/claim.json ## The same beside 10,000 calls, and the operator's restart (SESSIONS=1000 MINUTES=1: a look)
+bench-scale: $(VENV)/.installed out/bench/claim.json ## The same beside 10,000 calls, and the operator's restart (SESSIONS=1000 MINUTES=1: a look)
 	@$(BIN)/python -m bench.scale
 
 # Half of the rate that it found is that of bench-scale.
-out/bench/claim.json: | $(VENV)/.installed
-	@$(BIN)/python -m bench.claim
+out/bench/claim.json:
+	@$(MAKE) --no-print-directory bench-claim
 
 .PHONY: bench-takeover
 bench-takeover: $(VENV)/.installed ## Time without an agent when one is killed, deleted, hangs (N=20 each)

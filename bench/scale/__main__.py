@@ -83,6 +83,7 @@ async def measure(plan: Plan, upkeep: Upkeep) -> bool:
         scaled = await churn(kube, "many", many, plan.rate, 60 * plan.minutes, kill=True)
         return report.tell(
             report.Results(
+                plan.rate,
                 reference,
                 scaled,
                 start,

@@ -40,8 +40,6 @@ class Window:
 
     beside: int
     """How many calls were on all the time."""
-    rate: float
-    """Sessions a second."""
     verdict: Verdict
     """Of those that came while an operator led."""
     meanwhile: Verdict
@@ -80,13 +78,7 @@ async def churn(
     seen = await ledger.fetch()
     before, after = apart(called, restart)
     return Window(
-        beside.sessions,
-        rate,
-        ledger.judge(before, seen),
-        ledger.judge(after, seen),
-        used,
-        rss,
-        restart,
+        beside.sessions, ledger.judge(before, seen), ledger.judge(after, seen), used, rss, restart
     )
 
 

@@ -15,6 +15,8 @@ from bench.scale.watched import CatchUp
 class Results:
     """All that was measured."""
 
+    rate: float
+    """Sessions a second that came and went."""
     reference: Window
     scaled: Window
     start: CatchUp
@@ -50,8 +52,7 @@ def line(results: Results) -> str:
 def tell(results: Results) -> bool:
     """Print and write it all; returns whether every session went well."""
     console = Console(highlight=False, soft_wrap=True)
-    rate = results.scaled.rate
-    console.print(f"{results.nodes} KWOK nodes; {rate:g} sessions a second come and go\n")
+    console.print(f"{results.nodes} KWOK nodes; {results.rate:g} sessions a second come and go\n")
     console.print(_latency(results))
     console.print(_catch_ups(results))
     if results.unplanned:
@@ -108,6 +109,7 @@ def _catch_ups(results: Results) -> Table:
 
 def _json(results: Results) -> dict[str, object]:
     return {
+        "rate": results.rate,
         "nodes": results.nodes,
         "start": results.start,
         "unplanned_restarts": results.unplanned,

@@ -323,12 +323,12 @@ class Actor:
         session = record.session
         try:
             await self.kube.delete(VOICE_SESSIONS, *session.key, uid=session.uid)
-            if self.world.records.get(session.key) is record:
+            if self.world.has(record):
                 # The watch says so a moment later, if it has not; until then it must not be deleted
                 # again.
                 self.world.put_session(replace(record.session, deleting=True))
         except (NotFound, Conflict):
-            if self.world.records.get(session.key) is record:
+            if self.world.has(record):
                 self.world.drop_session(session.key)
 
     async def _rooms(self, record: Record) -> Rooms:

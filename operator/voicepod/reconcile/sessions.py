@@ -250,11 +250,11 @@ class SessionReconciler:
                 subresource="status",
             )
         except NotFound:
-            if self.world.records.get(session.key) is record:
+            if self.world.has(record):
                 self.world.drop_session(session.key)
             return
         self._count_outcomes(record, before)
-        if self.world.records.get(session.key) is record:
+        if self.world.has(record):
             # If not, the watch has told meanwhile that it is gone.
             self.world.put_session(parse_session(written))
         self.metrics.session(session, before, record.status)

@@ -88,6 +88,10 @@ class World:
             record.room_stale |= record.session.room_changed != session.room_changed
             record.session = session
 
+    def has(self, record: Record) -> bool:
+        """Whether a session is there as before: neither gone meanwhile nor made anew."""
+        return self.records.get(record.session.key) is record
+
     def drop_session(self, key: Key) -> None:
         """Forget a VoiceSession."""
         record = self.records.pop(key, None)

@@ -58,11 +58,12 @@ def test_a_call_that_ends_or_changes_its_agent_is_lost(what: str) -> None:
 
 def window(beside: int, *assigned: float, restart: CatchUp | None = None) -> Window:
     verdict = Verdict(assigned=list(assigned))
-    return Window(beside, 5.0, verdict, Verdict(), cpu=0.2, rss_mb=250.4, restart=restart)
+    return Window(beside, verdict, Verdict(), cpu=0.2, rss_mb=250.4, restart=restart)
 
 
 def test_all_of_it_is_in_one_line() -> None:
     results = Results(
+        5.0,
         window(100, 0.04, 0.04),
         window(10_000, 0.05, 0.05, restart=RESTART),
         start=RESTART,
