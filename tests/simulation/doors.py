@@ -1,6 +1,6 @@
 """The doors that a process of ours has to the API server, to LiveKit and to the pods."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any, TypeVar
 
 from tests.simulation.cluster import Cluster
@@ -38,7 +38,7 @@ class KubeDoor(Kube):
         label_selector: str = "",
         field_selector: str = "",
         pause: float = 0.0,
-    ) -> AsyncIterator[Page]:
+    ) -> AsyncGenerator[Page, None]:
         items = await self._reach(
             f"list {resource.plural} {label_selector}{field_selector}",
             lambda: self._store.list_all(resource, namespace, label_selector, field_selector),

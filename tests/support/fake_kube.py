@@ -6,7 +6,7 @@ object that shares with the old one whatever has stayed.
 
 import base64
 import copy
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -96,7 +96,7 @@ class FakeKube(Kube):
         label_selector: str = "",
         field_selector: str = "",
         pause: float = 0.0,
-    ) -> AsyncIterator[Page]:
+    ) -> AsyncGenerator[Page, None]:
         await self._called("list", resource, namespace, "")
         found = [
             item

@@ -5,11 +5,18 @@ configuration, TLS, tokens that are rotated, connection pooling.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Collection,
+    Coroutine,
+    Iterator,
+    Sequence,
+)
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import aiohttp
 import orjson
@@ -20,6 +27,8 @@ from kubernetes.aio.config.config_exception import ConfigException
 
 from voicepod.api.names import AGENTS, GROUP, MANAGED_BY, SESSIONS, VERSION
 from voicepod.kube.errors import KubeError, NotFound, Unavailable, from_status
+
+T = TypeVar("T")
 
 Object = dict[str, Any]
 
@@ -120,31 +129,33 @@ class Kube:
         label_selector: str = "",
         field_selector: str = "",
         pause: float = 0.0,
-    ) -> AsyncIterator[Page]:
+    ) -> AsyncGenerator[Page, None]:
         """Yield all objects of a namespace, or of the cluster, as they were at one moment.
 
-        A page at a time: the API server has to send, and we to keep, no more of them at once.
-        ``pause`` is how many seconds are between two.
+        A page at a time: the API server has to send, and we to keep, few of them at once. The next
+        one is asked for while the last is looked at, or ``pause`` seconds after it has come.
         """
         selectors = (("labelSelector", label_selector), ("fieldSelector", field_selector))
         query = [(name, selector) for name, selector in selectors if selector]
         query.append(("limit", str(PAGE)))
-        following: list[tuple[str, str]] = []
-        while True:
-            try:
-                data = await self._request("GET", resource.path(namespace), query=query + following)
-            except NotFound as error:
-                if not following:
-                    raise
-                # The moment is too long ago by now.
-                raise Unavailable(f"a list took too long: {error}") from error
-            answer = _parsed(data)
-            yield Page(answer["items"], answer["metadata"]["resourceVersion"])
-            token = answer["metadata"].get("continue")
-            if not token:
-                return
-            following = [("continue", token)]
+        path = resource.path(namespace)
+        answer = _parsed(await self._request("GET", path, query=query))
+        while token := answer["metadata"].get("continue"):
+            async with _meanwhile(self._continue(path, query, token, pause)) as following:
+                yield _page(answer)
+                answer = await following
+        yield _page(answer)
+
+    async def _continue(
+        self, path: str, query: list[tuple[str, str]], token: str, pause: float
+    ) -> Object:
+        if pause:
             await asyncio.sleep(pause)
+        try:
+            return _parsed(await self._request("GET", path, query=[*query, ("continue", token)]))
+        except NotFound as error:
+            # The moment is too long ago by now.
+            raise Unavailable(f"a list took too long: {error}") from error
 
     async def changes(
         self, resource: Resource, namespace: str | None, label_selector: str, version: str
@@ -290,6 +301,22 @@ async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
         parts.append(rest)
     if line := b"".join(parts):
         yield line
+
+
+@asynccontextmanager
+async def _meanwhile(work: Coroutine[Any, Any, T]) -> AsyncIterator[asyncio.Task[T]]:
+    """Have some work begin, and be under way while the body runs."""
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.sleep(0)
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def _page(answer: Object) -> Page:
+    return Page(answer["items"], answer["metadata"]["resourceVersion"])
 
 
 def _parsed(data: bytes) -> Object:

@@ -1,5 +1,7 @@
 """``Kube`` against an API server of a few lines: the official client's transport is real."""
 
+import asyncio
+from contextlib import aclosing
 from pathlib import Path
 
 import pytest
@@ -63,6 +65,21 @@ async def test_a_long_list_comes_page_by_page_and_whole(
     assert {page.version for page in pages} == {server.kube.version}
     names = {item["metadata"]["name"] for page in pages for item in page.items}
     assert names == {f"call-{number}" for number in range(count)}
+
+
+async def test_the_next_page_comes_while_the_last_one_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = ApiServer(many(2 * PAGE + 1))
+    async with (
+        serve(server, tmp_path, monkeypatch),
+        connect() as kube,
+        aclosing(kube.pages(VOICE_SESSIONS, None)) as pages,
+    ):
+        await anext(pages)
+        async with asyncio.timeout(10):
+            while len(server.requests) < 2:  # noqa: ASYNC110 - nothing tells of it
+                await asyncio.sleep(0.01)
 
 
 async def test_a_list_that_takes_too_long_for_the_api_server_may_be_tried_again(
