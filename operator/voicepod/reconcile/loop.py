@@ -22,6 +22,15 @@ logger = logging.getLogger(__name__)
 # for seconds; as many calls as this may start at once without one waiting for another.
 _WORKERS: Final = 64
 
+# How many calls that have their agent are worked on at once, mostly as they have ended. Those that
+# began together may end together, and a hundred that are worked on at once, each with a pod to ask
+# and a status to write, would hold up whoever calls meanwhile.
+_IN_CALL: Final = 4
+
+# In seconds. What takes longer waits for somebody, a LiveKit that does not answer perhaps, and must
+# not hold up all the others: the next one begins beside it.
+_TURN: Final = 0.1
+
 # In seconds: how long work in hand may go on when the operator is told to stop. An offer takes ten
 # at most, and Kubernetes gives a pod thirty.
 _LAST_WORK: Final = 15.0
@@ -68,7 +77,8 @@ class Loop:
     async def stand_by(self) -> None:
         """Let everything be, until cancelled: another operator works on it."""
         async with asyncio.TaskGroup() as group:
-            for take in (self.queue.take, self.queue.take_patient, self.queue.take_late):
+            queue = self.queue
+            for take in (queue.take, queue.take_passed, queue.take_patient, queue.take_late):
                 group.create_task(self._let_be(take))
 
     async def _let_be(self, take: Callable[[], Awaitable[Item]]) -> None:
@@ -80,6 +90,8 @@ class Loop:
         async with asyncio.TaskGroup() as group:
             for _ in range(_WORKERS):
                 group.create_task(self._work())
+            for _ in range(_IN_CALL):
+                group.create_task(self._work_on_calls())
             for _ in range(_TIDIERS):
                 group.create_task(self._tidy())
             group.create_task(self._work_patiently())
@@ -89,8 +101,18 @@ class Loop:
             item = await self.queue.take()
             if item.kind == "session" and self.sessions.is_over(item.key):
                 self.queue.put_off(item)
+            elif item.kind == "session" and self.sessions.has_agent(item.key):
+                self.queue.let_pass(item)
             else:
                 await self._finish(item, self._reconcile)
+
+    async def _work_on_calls(self) -> None:
+        """Work on calls that have their agent, and let those pass that begin."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                item = await self.queue.take_passed()
+                work = group.create_task(self._finish(item, self._reconcile))
+                await asyncio.wait([work], timeout=_TURN)
 
     async def _tidy(self) -> None:
         """Work on what remains of calls that are over, and rest as long if few of them wait."""

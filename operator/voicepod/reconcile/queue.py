@@ -1,7 +1,7 @@
 """A queue of keys: each at most once, never two workers on one key, failures with backoff.
 
-What nobody waits for goes into lines of its own, which are worked on beside the first by a few: one
-for calls that seem to go on, one for those that are over.
+What nobody waits for goes into lines of its own, which are worked on beside the first by a few: for
+calls that have something to tell, for calls that seem to go on, and for calls that are over.
 
 The same heap of deadlines serves backoff and every timeout of a session.
 """
@@ -54,6 +54,7 @@ class KeyedQueue(Generic[K]):
 
     def __init__(self) -> None:
         self._ready: _Line[K] = _Line()
+        self._busy: _Line[K] = _Line()
         self._calm: _Line[K] = _Line()
         self._late: _Line[K] = _Line()
         self._working: set[K] = set()
@@ -66,8 +67,8 @@ class KeyedQueue(Generic[K]):
 
     @property
     def depth(self) -> int:
-        """How many keys could be worked on now, those that nobody waits for left out."""
-        return len(self._ready.keys)
+        """How many keys could be worked on now, and something has happened to them."""
+        return len(self._ready.keys) + len(self._busy.keys)
 
     @property
     def patient(self) -> int:
@@ -76,12 +77,12 @@ class KeyedQueue(Generic[K]):
 
     @property
     def late(self) -> int:
-        """How many keys were put off, and could be worked on now."""
+        """How many keys were put off for long, and could be worked on now."""
         return len(self._late.keys)
 
     def forget(self) -> None:
         """Let be what could be worked on now: all of it is about to be added again."""
-        for line in (self._ready, self._calm, self._late):
+        for line in (self._ready, self._busy, self._calm, self._late):
             line.clear()
 
     def add(self, key: K) -> None:
@@ -95,7 +96,7 @@ class KeyedQueue(Generic[K]):
 
     def add_patiently(self, key: K) -> None:
         """Have a key worked on that nobody waits for, unless it is asked for sooner."""
-        if key not in self._working and key not in self._ready.keys:
+        if key not in self._working | self._ready.keys | self._busy.keys:
             self._calm.add(key)
 
     def add_after(self, key: K, delay: float) -> None:
@@ -116,8 +117,12 @@ class KeyedQueue(Generic[K]):
             heapq.heapify(self._heap)
 
     async def take(self) -> K:
-        """Wait for a key; ``done``, ``failed`` or ``put_off`` must follow."""
+        """Wait for a key; ``done``, ``failed``, ``let_pass`` or ``put_off`` must follow."""
         return self._begin(await self._ready.take())
+
+    async def take_passed(self) -> K:
+        """Wait for a key that lets others pass; ``done`` or ``failed`` must follow."""
+        return self._begin(await self._busy.take())
 
     async def take_patient(self) -> K:
         """Wait for a key that was added patiently; ``done`` or ``failed`` must follow."""
@@ -128,15 +133,24 @@ class KeyedQueue(Generic[K]):
         return self._begin(await self._late.take())
 
     def _begin(self, key: K) -> K:
+        # It may have been asked for anew while it let others pass.
+        self._busy.keys.discard(key)
         self._working.add(key)
         self._deadlines.pop(key, None)
         return key
 
+    def let_pass(self, key: K) -> None:
+        """Leave a key to the few who take what lets others pass, in its turn."""
+        self._leave(key, self._busy)
+
     def put_off(self, key: K) -> None:
         """Leave a key to those who take what was put off, unless it is asked for anew."""
+        self._leave(key, self._late)
+
+    def _leave(self, key: K, line: _Line[K]) -> None:
         self._working.discard(key)
         self._again.discard(key)
-        self._late.add(key)
+        line.add(key)
 
     def done(self, key: K) -> None:
         """Say that a key was worked on; its backoff starts from the beginning."""

@@ -67,6 +67,11 @@ class SessionReconciler:
         record = self.world.records.get(key)
         return record is not None and record.phase.finished
 
+    def has_agent(self, key: Key) -> bool:
+        """Whether a session is a call that has its agent, and nobody waits for one."""
+        record = self.world.records.get(key)
+        return record is not None and self.world.has_agent(record)
+
     async def reconcile(self, key: Key) -> Outcome:
         """Bring a session to what it should be.
 

@@ -214,9 +214,13 @@ class World:
         session = record.session
         hinted = record.room_stale or record.call_stale
         told = hinted or session.deleting or session.spec.end or session.room_changed
-        if record.phase is not Phase.ACTIVE or told:
+        return record.phase is Phase.ACTIVE and not told and self.has_agent(record)
+
+    def has_agent(self, record: Record) -> bool:
+        """Whether a call has its agent, and the agent's pod is as it should be."""
+        if record.phase not in (Phase.ACTIVE, Phase.RECONNECTING, Phase.ENDING):
             return False
-        pods = self.pods_of(session)
+        pods = self.pods_of(record.session)
         return len(pods) == 1 and pods[0].ready and not pods[0].deleting
 
     def agent_of(self, session: Session) -> Agent | None:

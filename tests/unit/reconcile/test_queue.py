@@ -260,6 +260,49 @@ async def test_one_key_that_fails_does_not_hold_up_another() -> None:
     assert now() == failed
 
 
+async def passed(queue: KeyedQueue[str], *keys: str) -> None:
+    """Have keys let others pass."""
+    for key in keys:
+        queue.add(key)
+        assert await taken(queue) == key
+        queue.let_pass(key)
+
+
+@in_hours
+async def test_what_lets_others_pass_is_for_those_who_take_it_in_its_turn() -> None:
+    queue = KeyedQueue[str]()
+    await passed(queue, "a", "b", "a")
+
+    assert await taken(queue) is None
+    assert queue.depth == 2
+    assert [await queue.take_passed() for _ in range(2)] == ["a", "b"]
+    assert queue.depth == 0
+
+
+@in_hours
+async def test_what_lets_others_pass_is_worked_on_once_if_it_can_wait_no_longer() -> None:
+    queue = KeyedQueue[str]()
+    await passed(queue, "a", "b")
+
+    queue.add("a")
+
+    assert await taken(queue) == "a"
+    assert await queue.take_passed() == "b"
+    assert queue.depth == 0
+
+
+@in_hours
+async def test_what_lets_others_pass_is_not_looked_at_patiently_and_is_forgotten_as_well() -> None:
+    queue = KeyedQueue[str]()
+    await passed(queue, "a")
+
+    queue.add_patiently("a")
+    assert (queue.depth, queue.patient) == (1, 0)
+
+    queue.forget()
+    assert queue.depth == 0
+
+
 @in_hours
 async def test_what_was_put_off_is_for_those_who_take_it() -> None:
     queue = KeyedQueue[str]()
