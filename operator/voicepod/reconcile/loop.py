@@ -42,8 +42,8 @@ _LAST_WORK: Final = 15.0
 _TIDIERS: Final = 4
 
 # The more of them wait, the shorter are the rests, and with as many there are none: their pods keep
-# the room on nodes from those that start, and these pods would fill three of them.
-_NODES_FULL: Final = 3 * 110
+# the room on nodes from those that start, and these pods would fill a large one.
+_NODE_FULL: Final = 32
 
 # How many times as long as a look at a call that goes on takes it is until the next one: a
 # twentieth of what a processor can do at the most, and ten minutes for ten thousand calls.
@@ -118,7 +118,7 @@ class Loop:
         """Work on what remains of calls that are over, and rest as long if few of them wait."""
 
         def rests() -> float:
-            return max(0.0, 1 - self.queue.late / _NODES_FULL)
+            return max(0.0, 1 - self.queue.late / _NODE_FULL)
 
         await self._with_rests(self.queue.take_late, self._reconcile, rests)
 
