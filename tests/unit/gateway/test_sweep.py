@@ -139,6 +139,26 @@ async def test_a_room_that_is_refused_its_session_keeps_no_other_from_its_own(st
     assert len(stage.sessions()) == 1
 
 
+async def test_thousands_of_rooms_hold_up_no_webhook(stage: Stage) -> None:
+    stage.add_agent()
+    for number in range(2000):
+        name = f"room-{number}"
+        stage.livekit.rooms[name] = Room(name, f"RM_{number}", frozenset(), frozenset())
+    turns = 0
+
+    async def whoever_calls() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    calling = asyncio.create_task(whoever_calls())
+    await sweep(stage)
+    calling.cancel()
+
+    assert turns >= 10
+
+
 @in_hours
 async def test_who_was_away_is_asked_again_soon_and_nobody_else() -> None:
     stage = Stage()
