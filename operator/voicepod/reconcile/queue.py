@@ -96,7 +96,7 @@ class KeyedQueue(Generic[K]):
 
     def add_patiently(self, key: K) -> None:
         """Have a key worked on that nobody waits for, unless it is asked for sooner."""
-        if key not in self._working | self._ready.keys | self._busy.keys:
+        if not any(key in keys for keys in (self._working, self._ready.keys, self._busy.keys)):
             self._calm.add(key)
 
     def add_after(self, key: K, delay: float) -> None:
@@ -133,8 +133,9 @@ class KeyedQueue(Generic[K]):
         return self._begin(await self._late.take())
 
     def _begin(self, key: K) -> K:
-        # It may have been asked for anew while it let others pass.
-        self._busy.keys.discard(key)
+        # It may have been asked for anew while it let others pass, and be in both lines.
+        for line in (self._ready, self._busy):
+            line.keys.discard(key)
         self._working.add(key)
         self._deadlines.pop(key, None)
         return key

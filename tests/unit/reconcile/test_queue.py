@@ -292,6 +292,18 @@ async def test_what_lets_others_pass_is_worked_on_once_if_it_can_wait_no_longer(
 
 
 @in_hours
+async def test_what_is_asked_for_anew_just_before_its_turn_is_worked_on_by_one() -> None:
+    queue = KeyedQueue[str]()
+    await passed(queue, "a")
+
+    queue.add("a")
+
+    assert await queue.take_passed() == "a"
+    assert await taken(queue) is None
+    assert queue.depth == 0
+
+
+@in_hours
 async def test_what_lets_others_pass_is_not_looked_at_patiently_and_is_forgotten_as_well() -> None:
     queue = KeyedQueue[str]()
     await passed(queue, "a")
