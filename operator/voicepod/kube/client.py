@@ -150,6 +150,7 @@ class Kube:
         self, path: str, query: list[tuple[str, str]], token: str, pause: float
     ) -> Object:
         if pause:
+            # Not for no time at all: it would be asked for only after the last one was looked at.
             await asyncio.sleep(pause)
         try:
             return _parsed(await self._request("GET", path, query=[*query, ("continue", token)]))

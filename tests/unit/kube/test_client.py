@@ -1,6 +1,5 @@
 """``Kube`` against an API server of a few lines: the official client's transport is real."""
 
-import asyncio
 from contextlib import aclosing
 from pathlib import Path
 
@@ -77,9 +76,7 @@ async def test_the_next_page_comes_while_the_last_one_is_looked_at(
         aclosing(kube.pages(VOICE_SESSIONS, None)) as pages,
     ):
         await anext(pages)
-        async with asyncio.timeout(10):
-            while len(server.requests) < 2:  # noqa: ASYNC110 - nothing tells of it
-                await asyncio.sleep(0.01)
+        await server.asked(2)
 
 
 async def test_a_list_that_takes_too_long_for_the_api_server_may_be_tried_again(

@@ -159,8 +159,7 @@ async def test_who_may_not_watch_tries_until_it_may(
 ) -> None:
     api.forbidden = frozenset({PODS})
     async with following() as seen:
-        while len(api.requests) < 2:  # noqa: ASYNC110 - nothing tells of it
-            await asyncio.sleep(0.01)
+        await api.asked(2)
         api.forbidden = frozenset()
         assert await seen.get() == ("there", False)
     assert "pods cannot be watched: pods is forbidden" in caplog.messages
