@@ -39,10 +39,6 @@ _SERVED: Final = {
 }
 
 
-# Seconds. Long enough for a loaded machine: only a broken test waits for it.
-_PATIENCE: Final = 10.0
-
-
 class ApiServer:
     """What kopf and ``Kube`` need of an API server, and nothing more."""
 
@@ -64,12 +60,6 @@ class ApiServer:
         self._changes: set[asyncio.Task[None]] = set()
         for resource in _SERVED.values():
             kube.watch(resource, partial(self._change, resource.plural))
-
-    async def asked(self, times: int) -> None:
-        """Wait for so many requests."""
-        async with asyncio.timeout(_PATIENCE):
-            while len(self.requests) < times:  # noqa: ASYNC110 - nothing tells of it
-                await asyncio.sleep(0.01)
 
     def fail(self, message: str) -> None:
         """Have all watches that are open end with an error."""

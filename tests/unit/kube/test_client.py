@@ -7,6 +7,7 @@ import pytest
 
 from tests.support.api_server import ApiServer, serve
 from tests.support.fake_kube import FakeKube
+from tests.support.waiting import until
 from voicepod.kube.client import DEPLOYMENTS, PAGE, VOICE_SESSIONS, connect
 from voicepod.kube.errors import Unavailable
 
@@ -76,7 +77,7 @@ async def test_the_next_page_comes_while_the_last_one_is_looked_at(
         aclosing(kube.pages(VOICE_SESSIONS, None)) as pages,
     ):
         await anext(pages)
-        await server.asked(2)
+        await until(lambda: len(server.requests) >= 2)
 
 
 async def test_a_list_that_takes_too_long_for_the_api_server_may_be_tried_again(

@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.api_server import ApiServer, serve
 from tests.support.fake_kube import FakeKube
+from tests.support.waiting import until
 from voicepod.api.names import LABEL_AGENT
 from voicepod.kube import follow as followed
 from voicepod.kube.client import PODS, Object, connect
@@ -159,7 +160,7 @@ async def test_who_may_not_watch_tries_until_it_may(
 ) -> None:
     api.forbidden = frozenset({PODS})
     async with following() as seen:
-        await api.asked(2)
+        await until(lambda: len(api.requests) >= 2)
         api.forbidden = frozenset()
         assert await seen.get() == ("there", False)
     assert "pods cannot be watched: pods is forbidden" in caplog.messages

@@ -27,7 +27,8 @@ from livekit.protocol import agent as protocol
 from livekit.rtc.participant import PublishTrackError
 
 import voicepod_runtime
-from tests.unit.sidecar.fakes import HOST, POD_UID, Rig, rig, until
+from tests.support.waiting import until
+from tests.unit.sidecar.fakes import HOST, POD_UID, Rig, rig
 from voicepod.assignment.messages import PodState, PodStatus
 from voicepod_agent.offline.llm import ReceptionistLLM
 from voicepod_agent.offline.receptionist import GREETING

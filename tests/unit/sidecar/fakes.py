@@ -1,7 +1,7 @@
 """The sidecar's neighbours, each as simple as its protocol allows, over real sockets."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,6 +13,7 @@ from aiohttp.test_utils import TestServer
 from livekit.protocol import agent, models, room
 
 from tests.support.process import free_port
+from tests.support.waiting import PATIENCE
 from voicepod.assignment.client import PodClient, pod_session
 from voicepod.assignment.messages import Assignment, PodStatus, RoomRef, SessionRef, Tokens
 from voicepod.assignment.signing import Signer, Verifier, generate_key
@@ -25,15 +26,6 @@ HOST = "127.0.0.1"
 POD_UID = "pod-uid"
 ROOM = "the room"
 IDENTITY = "agent-AJ_1"
-
-# Long enough for a loaded machine: only a broken test waits for it.
-_PATIENCE = 10.0
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(_PATIENCE):
-        while not condition():  # noqa: ASYNC110 - most conditions have no event
-            await asyncio.sleep(0.005)
 
 
 def tokens(session_uid: str = "session-uid", generation: int = 1) -> Tokens:
@@ -56,7 +48,7 @@ class FakeAgent:
         await self.socket.send_bytes(agent.WorkerMessage(**message).SerializeToString())
 
     async def receive(self, expected: str) -> Any:
-        frame = await self.socket.receive_bytes(timeout=_PATIENCE)
+        frame = await self.socket.receive_bytes(timeout=PATIENCE)
         message = agent.ServerMessage.FromString(frame)
         assert message.WhichOneof("message") == expected
         return getattr(message, expected)
@@ -192,7 +184,7 @@ class Surroundings:
     async def warm(self, **registration: Any) -> FakeAgent:
         connected = await self.connect()
         await connected.register(**registration)
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(PATIENCE):
             while await self.get("/ready") != 200:
                 pass
         return connected

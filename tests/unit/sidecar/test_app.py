@@ -14,7 +14,8 @@ import aiohttp
 import pytest
 from livekit.protocol import agent
 
-from tests.unit.sidecar.fakes import HOST, POD_UID, Surroundings, surroundings, until
+from tests.support.waiting import until
+from tests.unit.sidecar.fakes import HOST, POD_UID, Surroundings, surroundings
 from tests.unit.sidecar.test_runtime_api import keep
 from voicepod.assignment.signing import Signer, generate_key
 from voicepod.sidecar import app, logs, supervisor

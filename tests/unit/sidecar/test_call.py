@@ -5,7 +5,8 @@ import asyncio
 import pytest
 from livekit.protocol import agent, models
 
-from tests.unit.sidecar.fakes import IDENTITY, ROOM, Rig, end_of, tokens, until
+from tests.support.waiting import until
+from tests.unit.sidecar.fakes import IDENTITY, ROOM, Rig, end_of, tokens
 from voicepod.assignment.errors import PodRefused
 from voicepod.assignment.messages import Permissions
 from voicepod.sidecar import offer, supervisor

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 from livekit.protocol import agent, models
 
-from tests.unit.sidecar.fakes import HOST, POD_UID, Rig, end_of, until
+from tests.support.waiting import until
+from tests.unit.sidecar.fakes import HOST, POD_UID, Rig, end_of
 from voicepod.assignment.errors import PodRefused
 from voicepod.sidecar import supervisor
 

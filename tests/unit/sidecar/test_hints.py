@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from tests.unit.sidecar.fakes import Rig, until
+from tests.support.waiting import until
+from tests.unit.sidecar.fakes import Rig
 from voicepod.sidecar import hints
 
 pytestmark = pytest.mark.unit

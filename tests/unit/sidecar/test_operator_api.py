@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from livekit.protocol import agent
 
-from tests.unit.sidecar.fakes import HOST, POD_UID, Rig, end_of, until
+from tests.support.waiting import until
+from tests.unit.sidecar.fakes import HOST, POD_UID, Rig, end_of
 from voicepod.assignment.messages import Act
 from voicepod.assignment.signing import Signer, generate_key
 from voicepod.sidecar import supervisor

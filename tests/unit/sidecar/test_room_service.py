@@ -9,7 +9,8 @@ import pytest
 from livekit import api
 from livekit.protocol import models, room
 
-from tests.unit.sidecar.fakes import HOST, IDENTITY, ROOM, Rig, until
+from tests.support.waiting import until
+from tests.unit.sidecar.fakes import HOST, IDENTITY, ROOM, Rig
 
 pytestmark = pytest.mark.unit
 

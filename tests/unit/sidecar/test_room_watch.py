@@ -5,7 +5,8 @@ import time
 import pytest
 from livekit.protocol import models
 
-from tests.unit.sidecar.fakes import Rig, until
+from tests.support.waiting import until
+from tests.unit.sidecar.fakes import Rig
 from voicepod.sidecar import room_watch, supervisor
 
 pytestmark = pytest.mark.unit

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.unit.sidecar.fakes import HOST, POD_UID, Rig, Surroundings, end_of, until
+from tests.support.waiting import until
+from tests.unit.sidecar.fakes import HOST, POD_UID, Rig, Surroundings, end_of
 from voicepod.assignment.messages import Speech
 from voicepod.sidecar import supervisor
 

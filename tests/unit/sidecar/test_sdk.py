@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 import pytest
 from livekit.agents import AgentServer, JobContext, JobExecutorType
 
-from tests.unit.sidecar.fakes import HOST, Rig, rig, tokens, until
+from tests.support.waiting import until
+from tests.unit.sidecar.fakes import HOST, Rig, rig, tokens
 
 pytestmark = pytest.mark.unit
 

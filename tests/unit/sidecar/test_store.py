@@ -7,7 +7,8 @@ import pytest
 from livekit.protocol import agent
 
 from tests.support.fake_redis import FakeRedis, fake_redis
-from tests.unit.sidecar.fakes import Rig, rig, until
+from tests.support.waiting import until
+from tests.unit.sidecar.fakes import Rig, rig
 from tests.unit.sidecar.test_runtime_api import keep
 from voicepod.assignment.messages import SessionRef
 from voicepod.sidecar import store as store_module

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 from livekit.protocol import agent
 
-from tests.unit.sidecar.fakes import Rig, until
+from tests.support.waiting import until
+from tests.unit.sidecar.fakes import Rig
 
 pytestmark = pytest.mark.unit
 
