@@ -55,9 +55,13 @@ class Plan:
         return math.ceil((self.sessions + self.pool + _SPARE) / int(kwok.CAPACITY["pods"]))
 
     @property
-    def reference(self) -> float:
-        """Seconds of churn beside few calls: of 900 sessions, a p99 means something."""
-        return 180 * self.minutes / self.rate
+    def seconds(self) -> float:
+        """Seconds for which they come: the same moments, beside few calls as beside many.
+
+        The slowest are those of a second in which many come at once. Beside few calls for a shorter
+        time there would be other such seconds, and the two could not be compared.
+        """
+        return 60 * self.minutes
 
 
 async def measure(plan: Plan, upkeep: Upkeep) -> bool:
@@ -72,7 +76,7 @@ async def measure(plan: Plan, upkeep: Upkeep) -> bool:
             await settle(Standing(0, plan.pool), _PATIENCE)
             kept = [caller.uid for caller in await held.make(FEW)]
             await settle(few)
-        reference = await churn(kube, "few", few, plan.rate, plan.reference, kill=False)
+        reference = await churn(kube, "few", few, plan.rate, plan.seconds, kill=False)
         kept += await _lay_down(held, upkeep, plan)
         began = time.monotonic()
         with step("waiting for the operator to catch up"):
@@ -80,7 +84,7 @@ async def measure(plan: Plan, upkeep: Upkeep) -> bool:
             start = await catch_up(began, plan.sessions, plan.pool)
             await settle(many)
         starts = upkeep.starts
-        scaled = await churn(kube, "many", many, plan.rate, 60 * plan.minutes, kill=True)
+        scaled = await churn(kube, "many", many, plan.rate, plan.seconds, kill=True)
         return report.tell(
             report.Results(
                 plan.rate,
