@@ -1,59 +1,44 @@
 """`python -m bench.nodes`; QUICK=1 for a look whether it works at all."""
 
-import asyncio
+import math
 import os
 import sys
-import time
 from collections.abc import Sequence
 
 import uvloop
 
 from bench import command
-from bench.nodes import day, report
+from bench.nodes import account, calls, day, report
+from bench.nodes.calls import HEADROOM, PLACES, POOL
 from bench.nodes.day import PACE, Phase
 from bench.nodes.report import Seen
 from bench.nodes.watch import evicted, watched
-from local.progress import step
 from local.scale import karpenter, ledger, nodes, rig
-from local.scale.callers import call
 from local.scale.karpenter import Autoscaled
+from local.scale.ledger import Verdict
 from local.scale.site import PLANE
 from voicepod.kube import client
 
-PLACES = 8
-"""Agents on a node."""
 
-POOL = {"min": 2, "max": 40}
-"""More at the most than the pool ever wants: the operator sizes it."""
+async def morning(phases: Sequence[Phase]) -> Verdict:
+    """Have the ramp's calls on nodes that are all there; return how they fared."""
+    begin, end = day.bounds(phases)[-1]
+    most = account.most([(at, at + talk) for at, talk in day.calls(phases)], (begin, end))
+    there = math.ceil((most + POOL["max"] + HEADROOM) / PLACES)
+    async with client.connect(PLANE.kubeconfig_of("callers")) as kube:
+        rig.apply([*(nodes.node(f"there-{n}", PLACES) for n in range(there)), calls.agent()])
+        start, called = await calls.go_by(kube, phases, f"a morning on {there} nodes")
+    return ledger.judge(
+        [one for one in called if begin <= one.due - start < end], await ledger.fetch()
+    )
 
-HEADROOM = 36
-"""Placeholders: as many more calls as may be on when a node is there that is ordered now."""
 
-# Seconds until the first pods are warm, or the last call's session is gone: one that never ends is
-# a failure of the run.
-_PATIENCE = 180.0
-
-
-async def measure(phases: Sequence[Phase]) -> bool:
+async def whole_day(phases: Sequence[Phase], on_nodes: Verdict) -> bool:
     """Have the day go by, and tell; returns whether no call was disturbed."""
-    coming = day.calls(phases)
-    length = sum(phase.seconds for phase in phases)
     async with client.connect(PLANE.kubeconfig_of("callers")) as kube, watched(kube) as lives:
-        # No caller is in these rooms, and none shall be missed: one call in 150 is of ten minutes.
-        agent = nodes.packed(POOL["min"], HEADROOM, startDeadline="1h", ttlAfterFinished="2s")
-        agent["spec"]["pool"] = POOL
-        (agents,) = agent["spec"]["template"]["spec"]["containers"]
-        agents["resources"] = {"requests": karpenter.AGENT_REQUESTS}
         (pool,) = nodes.documents("karpenter")
-        rig.apply([*karpenter.adapted(pool, PACE), agent])
-        with step("waiting for the first node, and its warm pods"):
-            await ledger.until(_PATIENCE, warm=POOL["min"], pods=POOL["min"])
-        with step(f"a day of {len(coming)} calls in {length:g} s"):
-            start = time.monotonic()
-            moments, talks = zip(*coming, strict=True)
-            called = await call(kube, "call", moments, talks)
-            await asyncio.sleep(start + length - time.monotonic())
-            await ledger.until(_PATIENCE + 10 * day.CALL_SECONDS, sessions=0)
+        rig.apply([*karpenter.adapted(pool, PACE), calls.agent()])
+        start, called = await calls.go_by(kube, phases, "a day")
     return report.tell(
         Seen(
             phases,
@@ -64,14 +49,19 @@ async def measure(phases: Sequence[Phase]) -> bool:
             evicted(),
             PLACES,
             HEADROOM,
+            on_nodes,
         )
     )
 
 
 def main() -> None:
-    """Bring everything up, measure, and take it down."""
-    with command.plainly(), rig.running(Autoscaled(PLACES, PACE)):
-        good = uvloop.run(measure(day.QUICK if os.environ.get("QUICK") else day.FULL))
+    """Bring everything up, measure, and take it down; twice, so that both begin with nothing."""
+    phases = day.QUICK if os.environ.get("QUICK") else day.FULL
+    with command.plainly():
+        with rig.running(Autoscaled(PLACES, PACE)):
+            on_nodes = uvloop.run(morning(day.until_peak(phases)))
+        with rig.running(Autoscaled(PLACES, PACE)):
+            good = uvloop.run(whole_day(phases, on_nodes))
     sys.exit(not good)
 
 

@@ -10,7 +10,7 @@ they do in life. What has no setting is as long as ever: the pool's sizing looks
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import accumulate, pairwise, takewhile
 
 from bench.claim.arrivals import arrivals
 
@@ -49,6 +49,11 @@ QUICK = (
     Phase("fall", 60, 3, 0.5),
     Phase("night", 30, 0.5, 0.5),
 )
+
+
+def until_peak(day: Sequence[Phase]) -> tuple[Phase, ...]:
+    """Return the phases in which calls have not come most often yet."""
+    return tuple(takewhile(lambda phase: phase.name != "peak", day))
 
 
 def bounds(day: Sequence[Phase]) -> list[tuple[float, float]]:

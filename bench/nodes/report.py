@@ -35,6 +35,8 @@ class Seen:
     """Agents on a node."""
     headroom: int
     """Placeholders."""
+    on_nodes: Verdict
+    """How the ramp's calls fared on nodes that were all there."""
 
     @cached_property
     def windows(self) -> list[tuple[str, Span]]:
@@ -144,12 +146,13 @@ def tell(seen: Seen) -> bool:
     whole = part(seen, "day", seen.window)
     parts = [*(part(seen, *window) for window in seen.windows), whole]
     peak = account.most([node.span for node in seen.nodes], seen.window)
-    failures = seen.verdict((-math.inf, math.inf)).failures
+    failures = [*seen.on_nodes.failures, *seen.verdict((-math.inf, math.inf)).failures]
     console.print(
         f"nodes of {seen.places} agents; calls of {CALL_SECONDS:g} s in the mean; everything "
         f"{PACE:g} times as fast as in life; head-room: {seen.headroom} placeholders\n"
     )
     console.print(_table(parts))
+    console.print(_ramp(next(one for one in parts if one.name == "ramp"), seen.on_nodes))
     hours = whole.ideal
     console.print(
         f"node-hours to the least possible: {whole.ratio:.2f}; of that the warm pool is "
@@ -194,6 +197,17 @@ def _table(parts: Sequence[Part]) -> Table:
     return table
 
 
+def _ramp(ramp: Part, on_nodes: Verdict) -> str:
+    def told(start: Summary, cold: int) -> str:
+        p50, p90, p99 = (f"{1000 * value:.0f}" for value in (start.p50, start.p90, start.p99))
+        return f"p50 {p50}, p90 {p90}, p99 {p99}, {cold} of {start.n} cold"
+
+    return (
+        f"the ramp, ms: {told(ramp.start, ramp.cold)}; the same calls on nodes that are all there: "
+        f"{told(Summary.of(on_nodes.assigned), on_nodes.cold)}"
+    )
+
+
 def _json(seen: Seen, parts: Sequence[Part], failures: Sequence[str]) -> dict[str, Any]:
     def since(moment: float) -> float | None:
         return round(moment - seen.start, 2) if math.isfinite(moment) else None
@@ -205,6 +219,7 @@ def _json(seen: Seen, parts: Sequence[Part], failures: Sequence[str]) -> dict[st
         "places": seen.places,
         "headroom": seen.headroom,
         "parts": parts,
+        "ramp_on_nodes_that_are_there": Summary.of(seen.on_nodes.assigned),
         "failures": failures,
         "waited": seen.waited,
         "evicted": len(seen.evicted),
