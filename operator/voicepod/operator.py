@@ -36,6 +36,7 @@ from voicepod.reconcile.loop import Loop, Queue
 from voicepod.reconcile.metrics import Metrics
 from voicepod.reconcile.places import Places
 from voicepod.reconcile.pool import PoolReconciler
+from voicepod.reconcile.rush import Rush
 from voicepod.reconcile.sessions import SessionReconciler
 from voicepod.reconcile.templates import TemplateBook
 from voicepod.reconcile.world import World
@@ -102,7 +103,8 @@ async def run() -> None:
             on_ready=intake.sessions_of,
             on_rollout=intake.pool,
         )
-        pools = PoolReconciler(world, kube, templates, events, _now)
+        rush = Rush()
+        pools = PoolReconciler(world, kube, templates, events, _now, rush)
         places = Places(world, _now, settings.max_sessions, on_turn=intake.turn)
         sessions = SessionReconciler(world, kube, actor, events, _now, metrics, places)
         loop = Loop(
@@ -113,6 +115,7 @@ async def run() -> None:
             BudgetReconciler(world, kube),
             HeadroomReconciler(world, kube, templates),
             metrics,
+            rush,
         )
 
         async def lead() -> None:

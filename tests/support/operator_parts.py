@@ -23,6 +23,7 @@ from voicepod.reconcile.loop import Loop, Queue
 from voicepod.reconcile.metrics import Metrics
 from voicepod.reconcile.places import Places
 from voicepod.reconcile.pool import PoolReconciler
+from voicepod.reconcile.rush import Rush
 from voicepod.reconcile.sessions import SessionReconciler
 from voicepod.reconcile.templates import TemplateBook
 from voicepod.reconcile.world import World
@@ -59,7 +60,8 @@ class OperatorParts:
             clock,
             self.intake.claimed,
         )
-        self.pools = PoolReconciler(self.world, pools_kube or kube, templates, events, clock)
+        rush = Rush()
+        self.pools = PoolReconciler(self.world, pools_kube or kube, templates, events, clock, rush)
         self.sessions = SessionReconciler(
             self.world,
             kube,
@@ -88,4 +90,5 @@ class OperatorParts:
             BudgetReconciler(self.world, kube),
             HeadroomReconciler(self.world, kube, templates),
             self.metrics,
+            rush,
         )

@@ -14,6 +14,7 @@ from voicepod.reconcile.metrics import Metrics
 from voicepod.reconcile.objects import Key
 from voicepod.reconcile.pool import PoolReconciler
 from voicepod.reconcile.queue import KeyedQueue
+from voicepod.reconcile.rush import Rush
 from voicepod.reconcile.sessions import Outcome, SessionReconciler
 
 logger = logging.getLogger(__name__)
@@ -73,6 +74,7 @@ class Loop:
     budgets: BudgetReconciler
     headrooms: HeadroomReconciler
     metrics: Metrics
+    rush: Rush
 
     async def stand_by(self) -> None:
         """Let everything be, until cancelled: another operator works on it."""
@@ -103,6 +105,9 @@ class Loop:
                 self.queue.put_off(item)
             elif item.kind == "session" and self.sessions.has_agent(item.key):
                 self.queue.let_pass(item)
+            elif item.kind == "session":
+                with self.rush.of_a_call():
+                    await self._finish(item, self._reconcile)
             else:
                 await self._finish(item, self._reconcile)
 
@@ -115,12 +120,20 @@ class Loop:
                 await asyncio.wait([work], timeout=_TURN)
 
     async def _tidy(self) -> None:
-        """Work on what remains of calls that are over, and rest as long if few of them wait."""
+        """Work on what remains of calls that are over, after calls that begin.
+
+        It rests as long as each took if few of them wait.
+        """
 
         def rests() -> float:
             return max(0.0, 1 - self.queue.late / _NODE_FULL)
 
-        await self._with_rests(self.queue.take_late, self._reconcile, rests)
+        async def take() -> Item:
+            item = await self.queue.take_late()
+            await self.rush.give_way()
+            return item
+
+        await self._with_rests(take, self._reconcile, rests)
 
     async def _work_patiently(self) -> None:
         """Work on what nobody waits for, and rest nineteen times as long each time.

@@ -20,6 +20,7 @@ from voicepod.kube.errors import Conflict, KubeError, NotFound, Refused, Unavail
 from voicepod.kube.events import Events, Note, Regarding
 from voicepod.reconcile.objects import Agent, Key, Pod, parse_pod
 from voicepod.reconcile.pool_plan import plan
+from voicepod.reconcile.rush import Rush
 from voicepod.reconcile.sessions import Outcome
 from voicepod.reconcile.templates import TemplateBook, Templates
 from voicepod.reconcile.world import World
@@ -96,6 +97,7 @@ class PoolReconciler:
     templates: TemplateBook
     events: Events
     clock: Callable[[], datetime]
+    rush: Rush
     _troubles: dict[Key, dict[str, _Trouble]] = field(default_factory=dict)
     """By VoiceAgent, and by the hash of each of its templates."""
     _unsure: set[Key] = field(default_factory=set)
@@ -195,6 +197,9 @@ class PoolReconciler:
 
         async def create() -> None:
             async with at_once:
+                if lack.at_once < _CREATES:
+                    # Calls that begin have their pods already, or enough to choose from.
+                    await self.rush.give_way()
                 await self._create_one(agent, template)
 
         results = await asyncio.gather(
