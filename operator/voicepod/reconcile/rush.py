@@ -1,8 +1,8 @@
 """Calls that begin go first: what nobody waits for gives way to them.
 
-What a call costs the API server after its begin (the next warm pod, what is left of it when it is
-over) is more than what it costs until it has its agent, and may as well come a moment later. At
-random, calls come many at once now and then: then it does.
+Most of what a call has the API server write comes after its begin: the next warm pod, and the
+deletion of what is left when it is over. It may as well come a moment later, and when many calls
+come at once, as at random they do now and then, it does.
 """
 
 import asyncio
