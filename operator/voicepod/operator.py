@@ -15,6 +15,7 @@ from voicepod.checkpoints import Checkpoints
 from voicepod.credentials import CredentialStore
 from voicepod.handlers.http import create_app
 from voicepod.handlers.intake import Intake
+from voicepod.handlers.listing import Listing
 from voicepod.handlers.watches import follow_calls, registry_for
 from voicepod.kube import client as kube_client
 from voicepod.kube.client import Kube
@@ -68,10 +69,9 @@ async def run() -> None:
         app = create_app(intake, election, ready.is_set, registry)
         # Probes are answered from the start; the watches need what the first list waits for.
         await stack.enter_async_context(serving(app, settings.port))
-        lists = Lists(
-            partial(intake.fill, kube, settings.namespaces),
-            partial(intake.fill_few, kube, settings.namespaces),
-        )
+        listing = partial(Listing, intake, kube, settings.namespaces)
+        first = listing()
+        lists = Lists(first.first, lambda pause: listing(pause).everything(), listing().few)
         signer = await insist(
             partial(load_signer, kube, settings.namespace, settings.signing_key_secret)
         )
@@ -108,6 +108,7 @@ async def run() -> None:
         places = Places(world, _now, settings.max_sessions, on_turn=intake.turn)
         sessions = SessionReconciler(world, kube, actor, events, _now, metrics, places)
         loop = Loop(
+            world,
             queue,
             sessions,
             agents,
@@ -130,6 +131,7 @@ async def run() -> None:
                     # Its watches may be behind what the one before has written last.
                     await lists.since(asyncio.get_running_loop().time())
                     intake.take_over()
+                    group.create_task(insist(first.rest))
                     await loop.run()
 
         async with asyncio.TaskGroup() as group:

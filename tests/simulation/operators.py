@@ -15,10 +15,11 @@ from tests.simulation.process import Process
 from tests.simulation.scene import NAMESPACE, Scene, clock
 from tests.support.operator_parts import OperatorParts
 from voicepod.handlers.intake import Intake
+from voicepod.handlers.listing import Listing
 from voicepod.kube.client import NODES, PODS, VOICE_AGENTS, VOICE_SESSIONS, Kube
 from voicepod.kube.events import Events, Note, Regarding
 from voicepod.kube.lease import Candidate, Election
-from voicepod.kube.lists import Lists
+from voicepod.kube.lists import Lists, insist
 
 # In seconds, until the next one runs.
 _RESTART: Final = (1.0, 15.0)
@@ -73,9 +74,9 @@ class Operator:
         candidate = Candidate(self.name, self.name)
         election = Election(kube, (NAMESPACE, "operator"), candidate, clock, process.kill)
         self._intake, self._election = parts.intake, election
-        lists = Lists(
-            partial(parts.intake.fill, kube, []), partial(parts.intake.fill_few, kube, [])
-        )
+        listing = partial(Listing, parts.intake, kube, [])
+        first = listing()
+        lists = Lists(first.first, lambda pause: listing(pause).everything(), listing().few)
 
         async def lead() -> None:
             async with asyncio.TaskGroup() as group:
@@ -85,6 +86,7 @@ class Operator:
                     process.trace.say(process.name, "leads")
                     await lists.since(asyncio.get_running_loop().time())
                     parts.intake.take_over()
+                    group.create_task(insist(first.rest))
                     await parts.loop.run()
 
         async with asyncio.TaskGroup() as group:

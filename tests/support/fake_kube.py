@@ -6,6 +6,7 @@ object that shares with the old one whatever has stayed.
 
 import base64
 import copy
+import re
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -245,13 +246,16 @@ def put_secret(kube: FakeKube, namespace: str, name: str, **values: str) -> None
 
 def _selected(item: Object, selector: str) -> bool:
     labels = item["metadata"].get("labels", {})
-    for term in filter(None, selector.split(",")):
-        if term.startswith("!"):
-            if term[1:] in labels:
-                return False
-            continue
-        name, equals, value = term.partition("=")
-        if name not in labels or (equals and labels[name] != value):
+    for term in re.findall(r"[^,(]+(?:\([^)]*\))?", selector):
+        name, among, values = term.partition(" in ")
+        name, equals, value = name.partition("=")
+        if name.startswith("!"):
+            selected = name[1:] not in labels
+        elif among:
+            selected = labels.get(name) in values.strip("()").split(",")
+        else:
+            selected = labels.get(name) == value if equals else name in labels
+        if not selected:
             return False
     return True
 

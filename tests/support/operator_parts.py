@@ -83,6 +83,7 @@ class OperatorParts:
             self.intake.pool,
         )
         self.loop = Loop(
+            self.world,
             self.queue,
             self.sessions,
             self.agents,

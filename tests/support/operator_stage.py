@@ -18,6 +18,7 @@ from tests.support.hours import now
 from tests.support.operator_parts import OperatorParts
 from voicepod.api.names import ANNOTATION_ROOM_CHANGED
 from voicepod.api.session import VoiceSessionStatus
+from voicepod.handlers.listing import Listing
 from voicepod.kube.client import NODES, PODS, VOICE_AGENTS, VOICE_SESSIONS, Object
 from voicepod.kube.events import Events, Note, Regarding
 from voicepod.livekit.rooms import Room
@@ -91,7 +92,7 @@ class Stage:
         """End the operator wherever it is, and start another one that has to find its way."""
         await self.stop_operator()
         self.start_operator()
-        await self.intake.fill(self.kube, [])
+        await Listing(self.intake, self.kube, []).everything()
         self._loop = asyncio.create_task(self._operator())
 
     def _changed(self, kind: str, type_: str, item: Object) -> None:

@@ -49,10 +49,8 @@ async def run(settings: GatewaySettings) -> None:
         hook_session() as hook_http,
         aiohttp.ClientSession() as operator_http,
     ):
-        lists = Lists(
-            partial(directory.fill, kube, settings.namespaces),
-            partial(directory.fill_few, kube, settings.namespaces),
-        )
+        fill = partial(directory.fill, kube, settings.namespaces)
+        lists = Lists(fill, fill, partial(directory.fill_few, kube, settings.namespaces))
         keyring = Keyring(kube, directory)
         events = Events(kube, "voicepod-gateway", lambda: datetime.now(UTC))
         sessions = Sessions(kube, directory, Notices(events))

@@ -18,7 +18,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_l
 from voicepod.handlers.intake import Intake
 from voicepod.kube.lease import Election
 
-_LISTING: Final = "VoiceAgents and VoiceSessions are being listed"
+_LISTING: Final = "VoiceSessions and their pods are being listed"
 
 # A hint is two names.
 _MAX_BODY: Final = 1024
@@ -47,6 +47,8 @@ def create_app(
                 text="a hint is an object with 'namespace', and 'pod' or 'session'"
             ) from None
         taken = intake.hint(key) if kind == "pod" else intake.room_hint(key)
+        if kind == "pod" and not taken and intake.world.unlisted:
+            raise web.HTTPServiceUnavailable(text=_LISTING)
         if not taken:
             raise web.HTTPNotFound(text=f"no session that goes on has this {kind}")
         return web.Response(status=202)

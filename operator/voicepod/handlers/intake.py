@@ -1,24 +1,13 @@
 """Takes news over into the world, and enqueues what has to be reconciled because of it."""
 
 import logging
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, TypeVar
 
-from voicepod.api.names import BUDGET, LABEL_AGENT
-from voicepod.kube.client import (
-    CORDONED,
-    NODES,
-    PODS,
-    VOICE_AGENTS,
-    VOICE_SESSIONS,
-    Kube,
-    Resource,
-    scopes,
-)
-from voicepod.kube.errors import Refused
-from voicepod.kube.lists import Versions
+from voicepod.api.names import BUDGET
 from voicepod.reconcile.loop import Item, Queue
 from voicepod.reconcile.metrics import Metrics
 from voicepod.reconcile.objects import (
@@ -54,6 +43,7 @@ class Intake:
     queue: Queue
     metrics: Metrics
     clock: Callable[[], datetime]
+    _noted: dict[int, set[str]] = field(default_factory=dict)
 
     def agent(self, raw: Json, deleted: bool) -> None:
         """Take over a VoiceAgent."""
@@ -62,7 +52,7 @@ class Intake:
             return
         known = self.world.agents.get(agent.key)
         if deleted:
-            self._forget_agent(agent.key)
+            self.forget_agent(agent.key)
         else:
             self.world.put_agent(agent)
         if (
@@ -79,7 +69,8 @@ class Intake:
         self.queue.add(Item("pool", key))
         self.queue.add(Item("headroom", key))
 
-    def _forget_agent(self, key: Key) -> None:
+    def forget_agent(self, key: Key) -> None:
+        """Forget a VoiceAgent that is gone."""
         self.world.drop_agent(key)
         self.metrics.forget(key)
 
@@ -114,7 +105,7 @@ class Intake:
 
     def session(self, raw: Json, deleted: bool) -> None:
         """Take over a VoiceSession."""
-        record = self.world.records.get(_key(raw))
+        record = self.world.records.get(key_of(raw))
         if record and not deleted and _is_of(record.session, raw):
             # An echo of what was written, or one more list.
             self._count(record.session.agent)
@@ -126,8 +117,10 @@ class Intake:
         known = record.session if record else None
         if not deleted:
             self.world.put_session(session)
-        elif known and known.uid == session.uid:
-            self.world.drop_session(session.key)
+        else:
+            self._note_gone(session.uid)
+            if known and known.uid == session.uid:
+                self.world.drop_session(session.key)
         if deleted or known is None or _wanted(known) != _wanted(session):
             # Not for an echo of the operator's own status: that would undo the backoff.
             self.queue.add(Item("session", session.key))
@@ -135,7 +128,7 @@ class Intake:
 
     def pod(self, raw: Json, deleted: bool) -> None:
         """Take over an agent pod."""
-        known = self.world.pods.get(_key(raw))
+        known = self.world.pods.get(key_of(raw))
         if known and not deleted and _is_of(known, raw):
             self._count(known.agent)
             return
@@ -143,6 +136,7 @@ class Intake:
         if pod is None:
             return
         if deleted:
+            self._note_gone(pod.uid)
             self._drop_pod(pod)
         else:
             self.world.put_pod(pod)
@@ -151,6 +145,16 @@ class Intake:
         if known and known.session is None and pod.session:
             # Claimed, and the answer to the claim got lost.
             self.pool(pod.agent)
+
+    def forget_session(self, key: Key) -> None:
+        """Forget a VoiceSession that is gone, and have what it left behind reconciled."""
+        self.world.drop_session(key)
+        self.queue.add(Item("session", key))
+
+    def forget_pod(self, pod: Pod) -> None:
+        """Forget an agent pod that is gone, and have whom it belonged to reconciled."""
+        self._drop_pod(pod)
+        self._pod_changed(pod)
 
     def _drop_pod(self, pod: Pod) -> None:
         known = self.world.pods.get(pod.key)
@@ -164,8 +168,10 @@ class Intake:
             self.pool(pod.agent)
             return
         record = self.world.records.get(pod.session)
-        if record is None or not record.phase.finished or not pod.deleting:
-            # If not, it is what was left of a call that is over, and goes as it should.
+        goes = record and record.phase.finished and pod.deleting
+        # It is what was left of a call that is over then, and goes as it should. And whoever is
+        # unlisted will be looked at, after those who wait.
+        if not goes and pod.session not in self.world.unlisted:
             self.queue.add(Item("session", pod.session))
         if pod.node in self.world.cordoned:
             self._guard(pod.key[0])
@@ -177,9 +183,10 @@ class Intake:
     def node(self, raw: Json, deleted: bool) -> None:
         """Take over a node: whether it takes new pods is all that counts."""
         cordoned = not deleted and bool(raw["spec"].get("unschedulable"))
-        self._cordoned(raw["metadata"]["name"], cordoned)
+        self.cordoned(raw["metadata"]["name"], cordoned)
 
-    def _cordoned(self, node: str, cordoned: bool) -> None:
+    def cordoned(self, node: str, cordoned: bool) -> None:
+        """Take over whether a node is cordoned."""
         world = self.world
         if cordoned == (node in world.cordoned):
             return
@@ -226,11 +233,27 @@ class Intake:
         world.start_over()
         # The list has put everything into the queue, and not what nobody waits for last.
         self.queue.forget()
+        for record in world.records.values():
+            if record.session.key not in world.unlisted:
+                self._look_at(record)
+        if not world.unlisted:
+            self._look_at_all_else()
+
+    def listed(self) -> None:
+        """Have all the rest reconciled: nothing is unlisted any more."""
+        world = self.world
+        unlisted, world.unlisted = world.unlisted, frozenset()
+        for session in unlisted:
+            if record := world.records.get(session):
+                self._look_at(record)
+        self._look_at_all_else()
+
+    def _look_at_all_else(self) -> None:
+        """Have reconciled what is no session, and what sessions have left behind."""
+        world = self.world
         for agent in world.agents:
             self._agent_changed(agent)
             self._guard(agent[0])
-        for record in world.records.values():
-            self._look_at(record)
         for pod in world.pods.values():
             if pod.session not in world.records:
                 # It waits; or its session is gone, and its agent may be as well.
@@ -238,82 +261,28 @@ class Intake:
             elif pod.node in world.cordoned:
                 self._guard(pod.key[0])
 
-    async def fill(self, kube: Kube, namespaces: Collection[str], pause: float = 0.0) -> Versions:
-        """List everything, and forget what was known before and is not there any more.
+    @contextmanager
+    def deletions(self) -> Iterator[set[str]]:
+        """Note the uid of each session and pod that is told to be gone meanwhile.
 
-        A watch that had to start anew never tells what vanished meanwhile. ``pause`` is how many
-        seconds are between two pages. Returns of when the lists are that watches go on from. Raises
-        an exception of ``kube.errors``.
+        What a list of a moment before still has must not come back by it.
         """
-        world = self.world
-        sessions, pods = _uids(world), dict(world.pods)
-        await self.fill_few(kube, namespaces)
-        listed: dict[tuple[Resource, str | None], str] = {}
-        for namespace in scopes(namespaces):
-            async for page in kube.pages(VOICE_SESSIONS, namespace, pause=pause):
-                listed[VOICE_SESSIONS, namespace] = page.version
-                for raw in page.items:
-                    self.session(raw, deleted=False)
-                    sessions.pop(_key(raw), None)
-            async for page in kube.pages(PODS, namespace, LABEL_AGENT, pause=pause):
-                listed[PODS, namespace] = page.version
-                for raw in page.items:
-                    self.pod(raw, deleted=False)
-                    pods.pop(_key(raw), None)
-        # Another one may have the name by now.
-        now = _uids(world)
-        for session, uid in sessions.items():
-            if now.get(session) == uid:
-                world.drop_session(session)
-                self.queue.add(Item("session", session))
-        for pod in pods.values():
-            self._drop_pod(pod)
-            self._pod_changed(pod)
-        return listed
-
-    async def fill_few(self, kube: Kube, namespaces: Collection[str]) -> None:
-        """Do so with VoiceAgents and cordoned nodes alone."""
-        await self._fill_nodes(kube)
-        world = self.world
-        agents = {key: agent.uid for key, agent in world.agents.items()}
-        for namespace in scopes(namespaces):
-            for raw in await kube.list_all(VOICE_AGENTS, namespace):
-                self.agent(raw, deleted=False)
-                agents.pop(_key(raw), None)
-        for agent, uid in agents.items():
-            known = world.agents.get(agent)
-            if known and known.uid == uid:
-                self._forget_agent(agent)
-                self.pool(agent)
-                self.sessions_of(agent)
-
-    async def _fill_nodes(self, kube: Kube) -> None:
-        """List the cordoned nodes, if that is allowed; whether it is, is found out once."""
-        world = self.world
-        if not world.sees_nodes:
-            return
-        before = set(world.cordoned)
+        gone: set[str] = set()
+        self._noted[id(gone)] = gone
         try:
-            found = await kube.list_all(NODES, None, field_selector=CORDONED)
-        except Refused as error:
-            world.sees_nodes = False
-            logger.warning("a drain will not wait for calls, which other pods take over: %s", error)
-            return
-        if set(world.cordoned) == before:
-            # If not, the watch has told of something later.
-            now = {raw["metadata"]["name"] for raw in found}
-            for node in sorted(before ^ now):
-                self._cordoned(node, node in now)
+            yield gone
+        finally:
+            del self._noted[id(gone)]
+
+    def _note_gone(self, uid: str) -> None:
+        for gone in self._noted.values():
+            gone.add(uid)
 
 
 def _is_of(known: Session | Pod, raw: Json) -> bool:
     """Whether an object is what is known of it already."""
     metadata = raw["metadata"]
     return (known.uid, str(known.version)) == (metadata["uid"], metadata["resourceVersion"])
-
-
-def _uids(world: World) -> dict[Key, str]:
-    return {key: record.session.uid for key, record in world.records.items()}
 
 
 def _wanted(session: Session) -> tuple[object, ...]:
@@ -327,9 +296,10 @@ def _understood(parse: Callable[[Json], T], raw: Json) -> T | None:
     try:
         return parse(raw)
     except (KeyError, TypeError, ValueError) as error:
-        logger.warning("%s/%s cannot be understood: %r", *_key(raw), error)
+        logger.warning("%s/%s cannot be understood: %r", *key_of(raw), error)
         return None
 
 
-def _key(raw: Json) -> Key:
+def key_of(raw: Json) -> Key:
+    """Return an object's namespace and name."""
     return raw["metadata"]["namespace"], raw["metadata"]["name"]

@@ -16,11 +16,14 @@ T = TypeVar("T")
 Versions = Mapping[tuple[Resource, str | None], str]
 """The resourceVersion of the list of each kind, in each namespace or in all of them (None)."""
 
-Fill = Callable[[float], Awaitable[Versions]]
-"""Lists everything, with some seconds between two pages, and returns of when each list is.
+Begin = Callable[[], Awaitable[Versions]]
+"""Lists what a cache needs to begin with, and returns of when each list is.
 
 Raises an exception of ``kube.errors``.
 """
+
+Fill = Callable[[float], Awaitable[object]]
+"""Lists everything, with some seconds between two pages. Raises an exception of ``kube.errors``."""
 
 FillFew = Callable[[], Awaitable[None]]
 """Lists what kopf watches, which are few. Raises an exception of ``kube.errors``."""
@@ -55,22 +58,23 @@ class Lists:
     versions: Versions
     """Of when the last lists are."""
 
-    def __init__(self, fill: Fill, fill_few: FillFew) -> None:
-        self._fill, self._fill_few = fill, fill_few
+    def __init__(self, begin: Begin, fill: Fill, fill_few: FillFew) -> None:
+        self._begin, self._fill, self._fill_few = begin, fill, fill_few
         self._since = float("-inf")
         self._filling = asyncio.Lock()
         self._missed = asyncio.Event()
 
     async def since(self, moment: float) -> None:
-        """List everything, unless that was begun after ``moment``, by the event loop's clock."""
+        """List what is needed to begin, unless that was begun after ``moment``, by the event loop's
+        clock."""
         async with self._filling:
             if self._since < moment:
                 since = asyncio.get_running_loop().time()
-                self.versions = await insist(partial(self._fill, 0.0))
+                self.versions = await insist(self._begin)
                 self._since = since
 
     async def once(self) -> None:
-        """List everything, unless that was done at any time."""
+        """List what is needed to begin, unless that was done at any time."""
         if self._since == float("-inf"):
             await self.since(0.0)
 

@@ -60,7 +60,9 @@ class Gauges(Collector):
         yield from self._pools(agents)
         yield from self._drains(agents)
         yield GaugeMetricFamily(
-            "voicepod_queue_depth", "Objects that wait to be looked at.", self.queue.depth
+            "voicepod_queue_depth",
+            "Objects that wait to be looked at.",
+            self.queue.depth + len(self.world.unlisted),
         )
         yield GaugeMetricFamily(
             "voicepod_calls_unseen",

@@ -16,6 +16,7 @@ from voicepod.reconcile.pool import PoolReconciler
 from voicepod.reconcile.queue import KeyedQueue
 from voicepod.reconcile.rush import Rush
 from voicepod.reconcile.sessions import Outcome, SessionReconciler
+from voicepod.reconcile.world import World
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +68,7 @@ Look = Callable[[Item], Awaitable[Outcome]]
 class Loop:
     """Works on whatever is in the queue."""
 
+    world: World
     queue: Queue
     sessions: SessionReconciler
     agents: AgentReconciler
@@ -101,7 +103,9 @@ class Loop:
     async def _work(self) -> None:
         while True:
             item = await self.queue.take()
-            if item.kind == "session" and self.sessions.is_over(item.key):
+            if self._comes_again(item):
+                self.queue.done(item)
+            elif item.kind == "session" and self.sessions.is_over(item.key):
                 self.queue.put_off(item)
             elif item.kind == "session" and self.sessions.has_agent(item.key):
                 self.queue.let_pass(item)
@@ -110,6 +114,15 @@ class Loop:
                     await self._finish(item, self._reconcile)
             else:
                 await self._finish(item, self._reconcile)
+
+    def _comes_again(self, item: Item) -> bool:
+        """Whether too little is known yet to look at it: when it is, all is looked at.
+
+        A call would be taken for lost whose pod is not known, and a node for idle whose calls are
+        not.
+        """
+        unlisted = self.world.unlisted
+        return item.key in unlisted if item.kind == "session" else bool(unlisted)
 
     async def _work_on_calls(self) -> None:
         """Work on calls that have their agent, and let those pass that begin."""

@@ -4,6 +4,7 @@ Everything here is a cache. It is filled by lists and watches, and read by the r
 a request to anybody.
 """
 
+from collections.abc import Set
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -35,6 +36,8 @@ class World:
     """Nodes that take no new pods, with when that was heard: they are being drained, or will be."""
     sees_nodes: bool = True
     """Whether the API server lets us know which nodes those are."""
+    unlisted: Set[Key] = frozenset()
+    """Sessions of which nobody knows yet which pods they have, shortly after a start."""
     _pods_of: dict[Key, dict[Key, Pod]] = field(default_factory=dict)
     _idle_of: dict[Key, dict[Key, Pod]] = field(default_factory=dict)
     _live_on: dict[str, dict[Key, Pod]] = field(default_factory=dict)

@@ -3,21 +3,17 @@ from typing import Any
 
 import pytest
 
-from tests.support.fake_kube import Call, FakeKube
 from tests.support.hours import in_hours, now
 from tests.support.operator_stage import clock
 from tests.unit.reconcile import pods
 from tests.unit.reconcile.test_objects import SESSION
 from voicepod.api.names import (
-    ANNOTATION_GENERATION,
     ANNOTATION_ROOM_CHANGED,
     LABEL_AGENT,
     LABEL_SESSION,
 )
 from voicepod.api.session import Phase
 from voicepod.handlers.intake import Intake
-from voicepod.kube.client import NODES, PODS, VOICE_AGENTS, VOICE_SESSIONS
-from voicepod.kube.errors import Refused
 from voicepod.reconcile.loop import Item, Queue
 from voicepod.reconcile.metrics import Metrics
 from voicepod.reconcile.world import World
@@ -296,60 +292,6 @@ def test_what_cannot_be_understood_is_passed_over(
     assert all("voice/" in message for message in caplog.messages)
 
 
-def _put(kube: FakeKube) -> None:
-    kube.put(VOICE_AGENTS, "voice", {"metadata": {"name": "desk"}, "spec": AGENT_SPEC})
-    kube.put(VOICE_SESSIONS, "voice", {"metadata": {"name": "call"}, "spec": SESSION["spec"]})
-    raw = copy.deepcopy(pods.RUNS)
-    for field in ("uid", "namespace", "resourceVersion"):
-        del raw["metadata"][field]
-    kube.put(PODS, "voice", raw)
-
-
-@in_hours
-async def test_a_list_takes_over_everything_that_is_there() -> None:
-    desk, kube = Desk(), FakeKube()
-    _put(kube)
-    kube.put(PODS, "voice", {"metadata": {"name": "somebody-elses"}, "spec": {}})
-
-    listed = await desk.intake.fill(kube, [])
-
-    assert listed == {(VOICE_SESSIONS, None): kube.version, (PODS, None): kube.version}
-    assert list(desk.world.agents) == [DESK]
-    assert list(desk.world.records) == [CALL]
-    assert list(desk.world.pods) == [POD]
-    assert set(await desk.enqueued()) == {
-        *ALL_OF_DESK,
-        Item("session", CALL),
-    }
-
-
-@in_hours
-async def test_a_list_forgets_what_vanished_while_no_watch_was_there_to_tell() -> None:
-    desk, kube = Desk(), FakeKube()
-    _put(kube)
-    await desk.intake.fill(kube, [])
-    await desk.enqueued()
-    for resource, name in ((VOICE_AGENTS, "desk"), (VOICE_SESSIONS, "call"), (PODS, "call-1")):
-        kube.remove(resource, "voice", name)
-
-    await desk.intake.fill(kube, [])
-
-    assert (desk.world.agents, desk.world.records, desk.world.pods) == ({}, {}, {})
-    assert Item("session", CALL) in await desk.enqueued()
-
-
-@in_hours
-async def test_only_the_namespaces_that_are_asked_for_are_listed() -> None:
-    desk, kube = Desk(), FakeKube()
-    _put(kube)
-
-    await desk.intake.fill(kube, ["other", "another"])
-
-    assert desk.world.records == {}
-    asked = {call.namespace for call in kube.calls if call.plural != NODES.plural}
-    assert asked == {"other", "another"}
-
-
 def node(cordoned: bool, name: str = "node-1") -> dict[str, Any]:
     return {"metadata": {"name": name}, "spec": {"unschedulable": True} if cordoned else {}}
 
@@ -402,71 +344,6 @@ async def test_a_node_that_its_last_call_has_left_may_leave_a_budget_behind() ->
     desk.intake.node(node(cordoned=False), deleted=False)
 
     assert await desk.enqueued() == [BUDGET]
-
-
-@in_hours
-async def test_a_list_finds_nodes_that_were_cordoned_or_not_any_more_without_a_word() -> None:
-    desk, kube = Desk(), FakeKube()
-    kube.put(NODES, "", node(cordoned=True))
-    kube.put(NODES, "", node(cordoned=False, name="node-2"))
-    await desk.intake.fill(kube, [])
-    assert set(desk.world.cordoned) == {"node-1"}
-
-    kube.put(NODES, "", node(cordoned=False))
-    await desk.intake.fill(kube, [])
-    assert desk.world.cordoned == {}
-
-
-@in_hours
-async def test_what_a_watch_has_told_of_nodes_during_a_list_is_newer() -> None:
-    desk, kube = Desk(), FakeKube()
-    kube.put(NODES, "", node(cordoned=True))
-    await desk.intake.fill(kube, [])
-    listed = kube.list_all
-
-    async def slow_answer(*arguments: Any, **more: Any) -> Any:
-        answer = await listed(*arguments, **more)
-        desk.intake.node(node(cordoned=True), deleted=True)
-        return answer
-
-    kube.list_all = slow_answer  # type: ignore[method-assign]
-    await desk.intake.fill(kube, [])
-
-    assert desk.world.cordoned == {}
-
-
-@in_hours
-async def test_nodes_that_may_not_be_seen_are_asked_for_once_and_the_rest_is_filled() -> None:
-    desk, kube = Desk(), FakeKube()
-    _put(kube)
-
-    async def forbidden(call: Call) -> None:
-        if call.plural == NODES.plural:
-            raise Refused("nodes is forbidden")
-
-    kube.fault = forbidden
-    for _ in range(2):
-        await desk.intake.fill(kube, [])
-
-    assert not desk.world.sees_nodes
-    assert [call.plural for call in kube.calls].count(NODES.plural) == 1
-    assert list(desk.world.pods) == [POD]
-
-
-@in_hours
-async def test_one_object_that_cannot_be_understood_does_not_hide_the_others() -> None:
-    desk, kube = Desk(), FakeKube()
-    _put(kube)
-    broken = {
-        "name": "broken",
-        "labels": {LABEL_AGENT: "desk", LABEL_SESSION: "call"},
-        "annotations": {ANNOTATION_GENERATION: "first"},
-    }
-    kube.put(PODS, "voice", {"metadata": broken, "spec": {}})
-
-    await desk.intake.fill(kube, [])
-
-    assert list(desk.world.pods) == [POD]
 
 
 @in_hours
@@ -549,17 +426,3 @@ def test_a_call_that_something_has_happened_to_is_looked_at_at_once(news: str) -
         assert Item("session", CALL) in await desk.enqueued()
 
     run()
-
-
-@in_hours
-async def test_what_is_known_already_makes_no_work_when_it_is_told_or_listed_again() -> None:
-    desk, kube = Desk(), FakeKube()
-    _put(kube)
-    await desk.intake.fill(kube, [])
-    await desk.enqueued()
-
-    for raw in await kube.list_all(PODS, None):
-        desk.intake.pod(raw, deleted=False)
-    await desk.intake.fill(kube, [])
-
-    assert await desk.enqueued() == []

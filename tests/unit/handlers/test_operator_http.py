@@ -80,6 +80,19 @@ async def test_a_hint_of_a_pod_that_nobody_knows_is_not_found(client: Client, wo
     assert not world.records[CALL].call_stale
 
 
+async def test_a_hint_of_a_pod_is_to_be_tried_again_while_pods_are_listed(
+    client: Client, world: World
+) -> None:
+    world.unlisted = {("voice", "another")}
+
+    for pod, status in (("other", 503), ("call-1", 202)):
+        answer = await client.post("/hint", json={"namespace": "voice", "pod": pod})
+        assert answer.status == status
+
+    gone = await client.post("/hint", json={"namespace": "voice", "session": "gone"})
+    assert gone.status == 404, "which sessions there are is known by then"
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -31,13 +31,16 @@ class Counted(Lists):
     def __init__(self, kube: FakeKube) -> None:
         self.gaps = 0
 
-        async def fill(_: float) -> Versions:
+        async def begin() -> Versions:
             return {(PODS, None): kube.version}
+
+        async def fill(_: float) -> None:
+            pass
 
         async def fill_few() -> None:
             pass
 
-        super().__init__(fill, fill_few)
+        super().__init__(begin, fill, fill_few)
 
     def missed(self) -> None:
         self.gaps += 1

