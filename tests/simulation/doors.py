@@ -38,6 +38,7 @@ class KubeDoor(Kube):
         label_selector: str = "",
         field_selector: str = "",
         pause: float = 0.0,
+        size: int = 0,
     ) -> AsyncGenerator[Page, None]:
         items = await self._reach(
             f"list {resource.plural} {label_selector}{field_selector}",

@@ -97,6 +97,7 @@ class FakeKube(Kube):
         label_selector: str = "",
         field_selector: str = "",
         pause: float = 0.0,
+        size: int = 0,
     ) -> AsyncGenerator[Page, None]:
         await self._called("list", resource, namespace, "")
         found = [

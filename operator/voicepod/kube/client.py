@@ -129,15 +129,17 @@ class Kube:
         label_selector: str = "",
         field_selector: str = "",
         pause: float = 0.0,
+        size: int = PAGE,
     ) -> AsyncGenerator[Page, None]:
         """Yield all objects of a namespace, or of the cluster, as they were at one moment.
 
-        A page at a time: the API server has to send, and we to keep, few of them at once. The next
-        one is asked for while the last is looked at, or ``pause`` seconds after it has come.
+        A page of so many at a time: the API server has to send, and we to keep, few of them at
+        once. The next one is asked for while the last is looked at, or ``pause`` seconds after it
+        has come.
         """
         selectors = (("labelSelector", label_selector), ("fieldSelector", field_selector))
         query = [(name, selector) for name, selector in selectors if selector]
-        query.append(("limit", str(PAGE)))
+        query.append(("limit", str(size)))
         path = resource.path(namespace)
         answer = _parsed(await self._request("GET", path, query=query))
         while token := answer["metadata"].get("continue"):

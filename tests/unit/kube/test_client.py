@@ -67,6 +67,15 @@ async def test_a_long_list_comes_page_by_page_and_whole(
     assert names == {f"call-{number}" for number in range(count)}
 
 
+async def test_a_page_is_as_long_as_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serve(ApiServer(many(5)), tmp_path, monkeypatch), connect() as kube:
+        pages = [page async for page in kube.pages(VOICE_SESSIONS, None, size=3)]
+
+    assert [len(page.items) for page in pages] == [3, 2]
+
+
 async def test_the_next_page_comes_while_the_last_one_is_looked_at(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
