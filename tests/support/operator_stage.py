@@ -79,9 +79,18 @@ class Stage:
     async def __aexit__(self, *_: object) -> None:
         await self.stop_operator()
 
-    async def _operator(self) -> None:
+    async def _operator(self, listing: Listing | None = None) -> None:
         self.intake.take_over()
-        await self.work.run()
+        async with asyncio.TaskGroup() as group:
+            if listing:
+                group.create_task(listing.rest())
+            await self.work.run()
+
+    async def begin_to_lead(self) -> None:
+        """Have an operator that knows nothing lead from now on."""
+        listing = Listing(self.intake, self.kube, [])
+        await listing.first()
+        self._loop = asyncio.create_task(self._operator(listing))
 
     async def stop_operator(self) -> None:
         """End the operator wherever it is."""
@@ -92,8 +101,7 @@ class Stage:
         """End the operator wherever it is, and start another one that has to find its way."""
         await self.stop_operator()
         self.start_operator()
-        await Listing(self.intake, self.kube, []).everything()
-        self._loop = asyncio.create_task(self._operator())
+        await self.begin_to_lead()
 
     def _changed(self, kind: str, type_: str, item: Object) -> None:
         getattr(self.intake, kind)(item, deleted=type_ == "DELETED")

@@ -81,7 +81,12 @@ class Intake:
                 self._look_at(record)
 
     def _look_at(self, record: Record) -> None:
-        """Have a session reconciled, the later if its call seems to go on as it should."""
+        """Have a session reconciled, the later if its call seems to go on as it should.
+
+        One that is unlisted is looked at when it is not any more.
+        """
+        if record.session.key in self.world.unlisted:
+            return
         add = self.queue.add_patiently if self.world.is_calm(record) else self.queue.add
         add(Item("session", record.session.key))
 
@@ -234,8 +239,7 @@ class Intake:
         # The list has put everything into the queue, and not what nobody waits for last.
         self.queue.forget()
         for record in world.records.values():
-            if record.session.key not in world.unlisted:
-                self._look_at(record)
+            self._look_at(record)
         if not world.unlisted:
             self._look_at_all_else()
 

@@ -5,6 +5,7 @@ from functools import partial
 
 import pytest
 
+from tests.support.fake_kube import Call
 from tests.support.hours import in_hours
 from tests.support.operator_stage import Stage, clock
 from tests.unit.reconcile.test_claims import call_in, owners, slow_claims, warm_desk
@@ -34,18 +35,17 @@ class Second(Stage):
         if not self.deaf:
             super()._changed(kind, type_, item)
 
-    async def _operator(self) -> None:
+    async def _operator(self, listing: Listing | None = None) -> None:
         if self.standing_by:
             await self.work.stand_by()
         else:
-            await super()._operator()
+            await super()._operator(listing)
 
     async def lead(self) -> None:
         """Lead from now on."""
         await self.stop_operator()
         self.standing_by = False
-        await Listing(self.intake, self.kube, []).everything()
-        self._loop = asyncio.create_task(self._operator())
+        await self.begin_to_lead()
 
 
 @in_hours
@@ -66,9 +66,54 @@ async def test_a_call_goes_on_and_another_starts_when_the_standby_takes_over() -
         assert first.status("one").phase is first.status("two").phase is Phase.ACTIVE
         assert owners(first) == before | {"two": first.status("two").pod}
         lists = [call for call in first.kube.calls[asked:] if call.verb == "list"]
-        # Once everything, and nothing for a call of its own: of thousands that would be seconds.
-        kinds = (NODES, VOICE_AGENTS, VOICE_SESSIONS, PODS, PODS)
+        # Once everything, and nothing for a call of its own: of thousands that would be seconds. Of
+        # pods those that wait, the waiting caller's, and all others.
+        kinds = (NODES, VOICE_AGENTS, VOICE_SESSIONS, PODS, PODS, PODS)
         assert [call.plural for call in lists] == [kind.plural for kind in kinds]
+
+
+@in_hours
+async def test_who_waits_is_served_while_nothing_is_done_about_calls_whose_pods_are_unknown() -> (
+    None
+):
+    async with Stage() as first:
+        await warm_desk(first, 3)
+        call_in(first, "one")
+        await asyncio.sleep(0.5)
+        before = owners(first)
+        await first.stop_operator()
+        call_in(first, "two")
+        listed = asyncio.Event()
+
+        async def fault(call: Call) -> None:
+            # The third list of pods is that of all others.
+            asked_for = ("list", PODS.plural)
+            made = [(one.verb, one.plural) for one in first.kube.calls[asked:]]
+            if (call.verb, call.plural) == asked_for and made.count(asked_for) == 3:
+                await listed.wait()
+
+        asked = len(first.kube.calls)
+        first.kube.fault = fault
+        first.start_operator()
+        await first.begin_to_lead()
+        await asyncio.sleep(1)
+        # Something happens to the call that goes on, and to its pod.
+        first.touch("an event", "one")
+        await asyncio.sleep(1)
+
+        assert first.status("two").phase is Phase.ACTIVE
+        assert owners(first) == before | {"two": first.status("two").pod}
+        assert first.world.unlisted == {("voice", "one")}
+        assert not any(call.verb in ("create", "delete") for call in first.kube.calls[asked:])
+
+        listed.set()
+        await asyncio.sleep(1)
+
+        assert first.status("one").phase is Phase.ACTIVE
+        assert owners(first) == before | {"two": first.status("two").pod}
+        assert any(
+            (call.verb, call.plural) == ("create", PODS.plural) for call in first.kube.calls[asked:]
+        ), "the pool is refilled"
 
 
 @in_hours
