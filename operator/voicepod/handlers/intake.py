@@ -250,6 +250,9 @@ class Intake:
         for session in unlisted:
             if record := world.records.get(session):
                 self._look_at(record)
+            else:
+                # It has gone meanwhile, and may have left a place that somebody waits for.
+                self.queue.add(Item("session", session))
         self._look_at_all_else()
 
     def _look_at_all_else(self) -> None:

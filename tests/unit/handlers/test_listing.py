@@ -258,6 +258,22 @@ async def test_who_comes_while_all_else_is_listed_is_served() -> None:
 
 
 @in_hours
+async def test_who_goes_while_pods_are_listed_is_cleaned_up_after() -> None:
+    desk = Restarted()
+    await desk.listing.first()
+    desk.intake.take_over()
+    for raw in desk.kube.objects(VOICE_SESSIONS):
+        if raw["metadata"]["name"] == "talks":
+            desk.intake.session(raw, deleted=True)
+    desk.kube.remove(PODS, "voice", "talks-1")
+    await desk.enqueued()
+
+    await desk.listing.rest()
+
+    assert call("talks") in await desk.enqueued()
+
+
+@in_hours
 async def test_many_who_wait_are_asked_for_in_many_requests() -> None:
     desk = Restarted()
     many = [f"waits-{number}" for number in range(120)]
