@@ -13,7 +13,7 @@ import pytest
 from tests.support.api_server import ApiServer, serve
 from tests.support.fake_kube import FakeKube
 from tests.support.process import ask, attempts, free_port, running
-from tests.unit.reconcile.pods import RUNS
+from tests.unit.reconcile.pods import RUNS, made_from
 from voicepod import operator
 from voicepod.kube.client import BUDGETS, NODES, PODS, VOICE_SESSIONS, Object
 from voicepod.kube.lease import LEASES
@@ -123,18 +123,19 @@ async def test_only_agent_pods_are_listed_and_watched(
 ) -> None:
     async with process(http):
         async for _ in attempts():
-            if "voicepod.dev/agent" in api.selectors["pods"]:
-                # The watch, which is after the first lists.
+            if len(api.selectors["pods"]) == 3:
                 break
-    assert all(one.startswith("voicepod.dev/agent") for one in api.selectors["pods"])
+    assert api.selectors["pods"] == {
+        "voicepod.dev/agent,!voicepod.dev/session",
+        "voicepod.dev/agent,voicepod.dev/session",
+        "voicepod.dev/agent",
+    }, "those that wait, all others, and the watch"
 
 
 def put_call_on_a_cordoned_node(kube: FakeKube) -> None:
     """A pod with a call, and its node."""
-    own = ("uid", "namespace", "resourceVersion")
-    metadata = {key: value for key, value in RUNS["metadata"].items() if key not in own}
     kube.put(VOICE_SESSIONS, "voice", SESSION)
-    kube.put(PODS, "voice", {**RUNS, "metadata": metadata})
+    kube.put(PODS, "voice", made_from(RUNS))
     kube.put(NODES, "", {"metadata": {"name": "node-1"}, "spec": {"unschedulable": True}})
 
 

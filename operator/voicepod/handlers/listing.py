@@ -7,7 +7,7 @@ are neither in a call nor over. Whoever waits is served from then on, while the 
 """
 
 import logging
-from collections.abc import AsyncIterator, Collection, Iterator
+from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -29,6 +29,7 @@ from voicepod.kube.errors import Refused
 from voicepod.kube.lists import Versions
 from voicepod.reconcile.objects import Json, Key, Pod
 from voicepod.reconcile.records import Record
+from voicepod.reconcile.world import World
 
 logger = logging.getLogger(__name__)
 
@@ -108,7 +109,7 @@ class Listing:
     async def _begin(self, size: int) -> Versions:
         """List all but the pods of sessions, so many objects in a page."""
         intake, world = self.intake, self.intake.world
-        sessions, self._pods = dict(_uids(world.records.values())), dict(world.pods)
+        sessions, self._pods = _uids(world), dict(world.pods)
         await self.few()
         listed: dict[tuple[Resource, str | None], str] = {}
         async for raw in self._each(VOICE_SESSIONS, "", listed, size):
@@ -117,7 +118,7 @@ class Listing:
         async for raw in self._each(PODS, _IDLE, listed, size):
             self._found(raw)
         # Another one may have the name by now.
-        now = dict(_uids(world.records.values()))
+        now = _uids(world)
         for session, uid in sessions.items():
             if now.get(session) == uid:
                 intake.forget_session(session)
@@ -177,5 +178,5 @@ def _waits(record: Record) -> bool:
     return phase is not Phase.ACTIVE and not phase.finished
 
 
-def _uids(records: Collection[Record]) -> Iterator[tuple[Key, str]]:
-    return ((record.session.key, record.session.uid) for record in records)
+def _uids(world: World) -> dict[Key, str]:
+    return {key: record.session.uid for key, record in world.records.items()}

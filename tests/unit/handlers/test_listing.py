@@ -1,6 +1,5 @@
 """What is listed, what a list makes forgotten, and who is served before all of it is known."""
 
-import copy
 from typing import Any
 
 import pytest
@@ -32,10 +31,7 @@ pytestmark = pytest.mark.unit
 def _put(kube: FakeKube) -> None:
     kube.put(VOICE_AGENTS, "voice", {"metadata": {"name": "desk"}, "spec": AGENT_SPEC})
     kube.put(VOICE_SESSIONS, "voice", {"metadata": {"name": "call"}, "spec": SESSION["spec"]})
-    raw = copy.deepcopy(pods.RUNS)
-    for field in ("uid", "namespace", "resourceVersion"):
-        del raw["metadata"][field]
-    kube.put(PODS, "voice", raw)
+    kube.put(PODS, "voice", pods.made_from(pods.RUNS))
 
 
 @in_hours
@@ -168,9 +164,7 @@ def put_session(kube: FakeKube, name: str, phase: Phase) -> None:
 
 
 def put_pod(kube: FakeKube, name: str, session: str | None) -> None:
-    raw = copy.deepcopy(pods.IS_READY)
-    for field in ("uid", "namespace", "resourceVersion"):
-        del raw["metadata"][field]
+    raw = pods.made_from(pods.IS_READY)
     raw["metadata"]["name"] = name
     (owner,) = raw["metadata"]["ownerReferences"]
     if session is None:

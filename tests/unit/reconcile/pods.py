@@ -1,5 +1,6 @@
 """Agent pods as a real API server tells of them, cut down to what a reader has to see."""
 
+import copy
 from typing import Any, Final
 
 Json = dict[str, Any]
@@ -44,6 +45,14 @@ def pod(
             **more,
         },
     }
+
+
+def made_from(raw: Json) -> Json:
+    """Return a copy without what the API server gives a pod, for one to be made from."""
+    own = ("uid", "namespace", "resourceVersion")
+    made = copy.deepcopy(raw)
+    made["metadata"] = {key: value for key, value in made["metadata"].items() if key not in own}
+    return made
 
 
 def container(name: str, state: Json, ready: bool = False) -> Json:

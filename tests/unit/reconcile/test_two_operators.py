@@ -48,15 +48,21 @@ class Second(Stage):
         await self.begin_to_lead()
 
 
+async def left_alone(first: Stage) -> dict[str, str]:
+    """One call that goes on, and one that came when nobody led any more; who has which pod."""
+    await warm_desk(first, 3)
+    call_in(first, "one")
+    await asyncio.sleep(0.5)
+    before = owners(first)
+    await first.stop_operator()
+    call_in(first, "two")
+    return before
+
+
 @in_hours
 async def test_a_call_goes_on_and_another_starts_when_the_standby_takes_over() -> None:
     async with Stage() as first, Second(first) as second:
-        await warm_desk(first, 3)
-        call_in(first, "one")
-        await asyncio.sleep(0.5)
-        before = owners(first)
-        await first.stop_operator()
-        call_in(first, "two")
+        before = await left_alone(first)
         await asyncio.sleep(11)
         asked = len(first.kube.calls)
 
@@ -77,12 +83,7 @@ async def test_who_waits_is_served_while_nothing_is_done_about_calls_whose_pods_
     None
 ):
     async with Stage() as first:
-        await warm_desk(first, 3)
-        call_in(first, "one")
-        await asyncio.sleep(0.5)
-        before = owners(first)
-        await first.stop_operator()
-        call_in(first, "two")
+        before = await left_alone(first)
         listed = asyncio.Event()
 
         async def fault(call: Call) -> None:
