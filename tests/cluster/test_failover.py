@@ -66,7 +66,9 @@ async def delete_by_force(stage: Stage, pod: str) -> None:
 
 async def only_session(stage: Stage, room: str) -> Json:
     """Return the session of a room, which must have one and no second pod."""
-    (session,) = await stage.sessions(room)
+    sessions = await stage.sessions(room)
+    assert len(sessions) == 1, [session.get("status") for session in sessions]
+    (session,) = sessions
     name = session["metadata"]["name"]
     pods = await stage.kube.list_all(PODS, stage.namespace, f"voicepod.dev/session={name}")
     assert [pod["metadata"]["name"] for pod in pods] == [session["status"]["pod"]]

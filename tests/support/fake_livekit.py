@@ -1,5 +1,6 @@
 """LiveKit's rooms in memory."""
 
+import asyncio
 from dataclasses import replace
 
 from voicepod.livekit.credentials import Credentials
@@ -35,39 +36,41 @@ class _FakeRooms(Rooms):
         self._credentials = credentials
 
     async def look(self, name: str) -> Room:
-        self._ask_server("look")
+        await self._ask_server("look")
         return self._server.rooms.get(name, Room(name))
 
     async def all(self) -> list[ListedRoom]:
-        self._ask_server("all")
+        await self._ask_server("all")
         return [
             ListedRoom(room.name, room.sid, len(room.callers) + len(room.others))
             for room in self._server.rooms.values()
         ]
 
     async def open(self, name: str) -> Room | None:
-        self._ask_server("open")
+        await self._ask_server("open")
         room = self._server.rooms.setdefault(name, Room(name, f"RM_{len(self._server.asked)}"))
         return None if room.callers or room.others else room
 
     async def close(self, name: str) -> None:
-        self._ask_server("close")
+        await self._ask_server("close")
         self._server.rooms.pop(name, None)
 
     async def remove(self, name: str, identity: str) -> None:
-        self._ask_server("remove")
+        await self._ask_server("remove")
         if room := self._server.rooms.get(name):
             here = replace(room, others=room.others - {identity}, callers=room.callers - {identity})
             self._server.rooms[name] = here
 
     async def check(self) -> None:
-        self._ask_server("check")
+        await self._ask_server("check")
 
     async def dispatches(self, name: str) -> dict[str, str]:
-        self._ask_server("dispatches")
+        await self._ask_server("dispatches")
         return self._server.dispatches.get(name, {})
 
-    def _ask_server(self, method: str) -> None:
+    async def _ask_server(self, method: str) -> None:
+        # Others have their turn while it answers, as they have with a server on the network.
+        await asyncio.sleep(0)
         self._server.asked.append(method)
         if fault := self._server.faults.get(self._credentials.url):
             raise fault

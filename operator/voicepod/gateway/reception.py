@@ -87,8 +87,7 @@ class Reception:
 
     async def found(self, visit: Visit, participants: int) -> Outcome:
         """Do what a room asks for that is there, as nobody may have told of it."""
-        sessions = self._sessions_of(visit)
-        session = next((one for one in sessions if not one.finished), None)
+        session = self._unfinished_of(visit)
         if session is None:
             return await self._admit(visit, again=True) if participants else Outcome.EXISTS
         # Its agent and its caller, or nobody. Whoever is alone may be the caller of a session that
@@ -131,10 +130,9 @@ class Reception:
         return await self._admit(visit, again=reopened)
 
     async def _joined(self, visit: Visit) -> Outcome:
-        sessions = self._sessions_of(visit)
-        session = next((one for one in sessions if not one.finished), None)
+        session = self._unfinished_of(visit)
         if session is None:
-            again = bool(sessions) or self._parted(visit) is not None
+            again = bool(self._sessions_of(visit)) or self._parted(visit) is not None
             return await self._admit(visit, caller=True, again=again)
         if session.ending:
             return Outcome.ENDING
@@ -154,6 +152,10 @@ class Reception:
             if not session.finished and not session.ending
         ]
         return Outcome.TOUCHED if any(touched) else Outcome.IGNORED
+
+    def _unfinished_of(self, visit: Visit) -> Session | None:
+        """Return the session of this very room that goes on."""
+        return next((one for one in self._sessions_of(visit) if not one.finished), None)
 
     def _sessions_of(self, visit: Visit) -> list[Session]:
         """Return the sessions of this very room, however they were made, in any namespace.
@@ -224,9 +226,11 @@ class Reception:
             metadata=dispatches.get(choice.claim.dispatch, ""),
             agent_name=choice.claim.dispatch if choice.claim.dispatch in asked else "",
         )
-        if await self.sessions.create(wanted):
+        # Another webhook of the room may have been quicker while LiveKit was asked.
+        missing = self._unfinished_of(visit) is None
+        if missing and await self.sessions.create(wanted):
             return Outcome.CREATED
-        # Somebody else made it, and our watch is a moment behind: decide with it.
+        # Somebody else made it, and our watch may be a moment behind: decide with it.
         return await (self._joined(visit) if caller else self._opened(visit))
 
     async def _asked(self, visit: Visit) -> dict[str, str]:
