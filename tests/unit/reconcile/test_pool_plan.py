@@ -50,9 +50,13 @@ def some_pods(draw: st.DrawFn, template: str = "", whole: bool = False) -> list[
     ]
 
 
-pools = st.tuples(st.integers(0, 12), st.integers(0, 6)).map(
-    lambda drawn: Pool(min=drawn[0], max=sum(drawn))
-)
+def pools_from(least: int) -> st.SearchStrategy[Pool]:
+    """Pools that are to have so many pods at least."""
+    drawn = st.tuples(st.integers(least, 12), st.integers(0, 6))
+    return drawn.map(lambda drawn: Pool(min=drawn[0], max=sum(drawn)))
+
+
+pools = pools_from(0)
 
 
 def planned(pods: list[Pod], pool: Pool) -> Plan:
@@ -91,9 +95,11 @@ def test_there_are_never_more_than_max(pods: list[Pod], pool: Pool) -> None:
     assert len(left(pods, todo)) <= pool.most
 
 
-@given(some_pods(), pools)
-def test_a_pool_with_pods_that_are_ready_is_never_emptied(pods: list[Pod], pool: Pool) -> None:
-    assume(pool.min > 0 and any(one.ready for one in alive(pods)))
+@given(some_pods(), pools_from(1), st.sampled_from(["new", "old"]))
+def test_a_pool_with_pods_that_are_ready_is_never_emptied(
+    pods: list[Pod], pool: Pool, ready: str
+) -> None:
+    pods = [*pods, warm(len(pods), ready)]
 
     assert any(one.ready for one in left(pods, planned(pods, pool)))
 
