@@ -1,6 +1,7 @@
 """LiveKit's rooms in memory."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 
 from voicepod.livekit.credentials import Credentials
@@ -19,6 +20,8 @@ class FakeLiveKit:
         self.secret = ""
         """The only one that is accepted; empty: whichever."""
         self.asked: list[str] = []
+        self.meanwhile: Callable[[], None] = lambda: None
+        """Called while a request is under way: what happens then."""
 
     def join(self, name: str, identity: str) -> None:
         """Have an agent join a room, if it is there."""
@@ -71,6 +74,7 @@ class _FakeRooms(Rooms):
     async def _ask_server(self, method: str) -> None:
         # Others have their turn while it answers, as they have with a server on the network.
         await asyncio.sleep(0)
+        self._server.meanwhile()
         self._server.asked.append(method)
         if fault := self._server.faults.get(self._credentials.url):
             raise fault

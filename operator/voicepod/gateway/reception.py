@@ -95,7 +95,7 @@ class Reception:
         as_known = participants >= 2 if session.caller_there else not participants
         if session.ending and participants and not await self._touch(session, visit):
             # So is one whose goodbye is over.
-            return await self._admit(visit, again=True)
+            return await self.found(visit, participants)
         return Outcome.EXISTS if as_known else await self.changed(visit)
 
     def open_sessions(self, signer: Credentials) -> list[Session]:
@@ -153,6 +153,10 @@ class Reception:
         ]
         return Outcome.TOUCHED if any(touched) else Outcome.IGNORED
 
+    def _standing(self, visit: Visit) -> tuple[list[Session], float | None]:
+        """Return what a decision to make a session rests on."""
+        return self._sessions_of(visit), self._parted(visit)
+
     def _unfinished_of(self, visit: Visit) -> Session | None:
         """Return the session of this very room that goes on."""
         return next((one for one in self._sessions_of(visit) if not one.finished), None)
@@ -205,6 +209,7 @@ class Reception:
                 MAX_ROOM_NAME,
             )
             return Outcome.NAME_TOO_LONG
+        before = self._standing(visit)
         asked = await self._asked(visit)
         dispatches = {**await self._dispatches(visit), **asked}
         choice = choose(visit.agents, visit.room, dispatches)
@@ -226,9 +231,9 @@ class Reception:
             metadata=dispatches.get(choice.claim.dispatch, ""),
             agent_name=choice.claim.dispatch if choice.claim.dispatch in asked else "",
         )
-        # Another webhook of the room may have been quicker while LiveKit was asked.
-        missing = self._unfinished_of(visit) is None
-        if missing and await self.sessions.create(wanted):
+        # While LiveKit was asked, another webhook of the room may have been quicker.
+        as_before = self._standing(visit) == before
+        if as_before and await self.sessions.create(wanted):
             return Outcome.CREATED
         # Somebody else made it, and our watch may be a moment behind: decide with it.
         return await (self._joined(visit) if caller else self._opened(visit))

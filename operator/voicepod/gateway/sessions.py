@@ -3,7 +3,7 @@
 import base64
 import hashlib
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from typing import Final
 
@@ -51,6 +51,8 @@ class Sessions:
     kube: Kube
     directory: Directory
     notices: Notices
+    _under_way: dict[Key, str] = field(default_factory=dict)
+    """By namespaces and rooms: the name of the session that is being made."""
 
     async def create(self, wanted: Wanted) -> Key | None:
         """Create a session under a name that is free; None when somebody was quicker.
@@ -59,8 +61,10 @@ class Sessions:
         an exception of ``kube.errors``.
         """
         namespace = wanted.choice.agent.key[0]
-        names = (session_name(wanted.room, attempt) for attempt in count(1))
-        name = next(name for name in names if not self.directory.has_session((namespace, name)))
+        place = namespace, wanted.room
+        # Which name is free may change meanwhile, as an earlier session of the room is deleted.
+        name = self._under_way.get(place) or self._free_name(*place)
+        self._under_way[place] = name
         try:
             raw = await self.kube.create(VOICE_SESSIONS, namespace, build_session(name, wanted))
         except Conflict:
@@ -70,9 +74,15 @@ class Sessions:
         except (Refused, NotFound) as error:
             self.notices.refused(wanted.room, wanted.choice.agent, error)
             raise
+        finally:
+            self._under_way.pop(place, None)
         self.directory.see_session(raw)
         self.notices.contested(wanted.room, wanted.choice)
         return namespace, name
+
+    def _free_name(self, namespace: str, room: str) -> str:
+        names = (session_name(room, attempt) for attempt in count(1))
+        return next(name for name in names if not self.directory.has_session((namespace, name)))
 
 
 def build_session(name: str, wanted: Wanted) -> Object:

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.unit.gateway.stage import Stage
+from tests.support.fake_kube import Call
+from tests.unit.gateway.stage import Answer, Stage
+from voicepod.gateway.sessions import session_name
 from voicepod.livekit.rooms import Room
 
 pytestmark = pytest.mark.unit
@@ -108,3 +110,44 @@ async def test_a_room_has_one_session_when_all_comes_at_once(
         room = Lobby(gateways[0])
         await asyncio.gather(*(happen(what, gateways[number], room, age) for number, what in steps))
         assert len(gateways[0].sessions()) <= 1
+
+
+@pytest.mark.parametrize("event", ["room_started", "participant_joined"])
+async def test_a_call_that_came_and_was_ended_while_livekit_was_asked_does_not_begin_again(
+    stage: Stage, event: str
+) -> None:
+    stage.add_agent()
+    stage.livekit.rooms["lobby"] = Room("lobby", "RM_1", frozenset({"bob"}))
+
+    def meanwhile() -> None:
+        if not stage.sessions():
+            stage.add_session(sid="RM_1")
+            ending = {"ending": "2026-01-01T00:00:00.000Z"}
+            stage.set_status("Ended", endReason="Requested", times=ending)
+
+    stage.livekit.meanwhile = meanwhile
+    await stage.send(event, age=HELD_UP)
+
+    assert len(stage.sessions()) == 1
+
+
+async def test_a_session_that_goes_while_its_successor_is_made_leaves_that_the_only_one(
+    stage: Stage,
+) -> None:
+    stage.add_agent()
+    earlier = session_name("lobby")
+    stage.add_session(earlier, sid="RM_0")
+    stage.set_status("Ended")
+    answers: list[Answer | None] = []
+
+    async def goes(call: Call) -> None:
+        if call.verb == "create" and not answers:
+            answers.append(None)
+            stage.remove_session(earlier)
+            answers.append(await stage.send("participant_joined"))
+
+    stage.kube.fault = goes
+    answers.append(await stage.send("room_started"))
+
+    assert answers[1:] == [(200, {"outcome": "created"}), (200, {"outcome": "exists"})]
+    assert len(stage.sessions()) == 1
