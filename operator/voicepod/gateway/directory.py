@@ -9,7 +9,7 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection
-from typing import Final
+from typing import Final, TypeVar
 
 from voicepod.gateway.objects import Agent, Key, Session, parse_agent, parse_session
 from voicepod.kube.client import VOICE_AGENTS, VOICE_SESSIONS, Kube, Object, Resource, scopes
@@ -17,8 +17,14 @@ from voicepod.kube.lists import Versions
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 # As many calls as there may be at once: the rooms that are forgotten beyond it are long closed.
 _PARTINGS: Final = 10_000
+
+# As many calls end within a quarter of an hour if ten do each second; a list takes a minute, and an
+# answer seconds.
+_DEPARTURES: Final = 10_000
 
 
 class Directory:
@@ -39,6 +45,8 @@ class Directory:
         """Of the sessions that somebody waits for."""
         self._partings: OrderedDict[str, float] = OrderedDict()
         """By the sids of rooms: when a session was ended that was deleted by now."""
+        self._gone: OrderedDict[str, None] = OrderedDict()
+        """Uids of what was told to be deleted. A list or an answer of before may still have it."""
 
     def sessions_in(self, room: str) -> list[Session]:
         """Return the sessions, unfinished or not, of a room with this name."""
@@ -68,9 +76,12 @@ class Directory:
         key = metadata["namespace"], metadata["name"]
         known = self.agents.get(key)
         if deleted:
+            self._bury(metadata["uid"])
             # The news of the end of a namesake may come after its successor.
             if known and known.uid == metadata["uid"]:
                 self._depart(known)
+            return
+        if metadata["uid"] in self._gone:
             return
         if known and known.uid == metadata["uid"] and known.generation >= metadata["generation"]:
             # Its status changes with every call; its rules were compiled already.
@@ -91,10 +102,11 @@ class Directory:
         session = parse_session(raw)
         known = self._sessions.get(session.key)
         if deleted:
+            self._bury(session.uid)
             if known and known.uid == session.uid:
                 self._part(session)
                 self.forget_session(session.key)
-        elif known is None or known.version < session.version:
+        elif session.uid not in self._gone and (known is None or known.version < session.version):
             if known and known.room != session.room:
                 self.forget_session(session.key)
             self._sessions[session.key] = session
@@ -105,10 +117,11 @@ class Directory:
         """Keep in mind that a room's session was ended, by its deletion or before."""
         when = session.parted if session.end_reason else self._clock()
         if when is not None and session.room_sid:
-            self._partings[session.room_sid] = when
-            self._partings.move_to_end(session.room_sid)
-            if len(self._partings) > _PARTINGS:
-                self._partings.popitem(last=False)
+            _note(self._partings, session.room_sid, when, _PARTINGS)
+
+    def _bury(self, uid: str) -> None:
+        """Keep in mind that an object was deleted."""
+        _note(self._gone, uid, None, _DEPARTURES)
 
     def forget_session(self, key: Key) -> None:
         """Drop a session that turned out to be gone."""
@@ -175,3 +188,11 @@ class Directory:
         busy = {session.agent for session in self._sessions.values() if not session.finished}
         for key in self.departed.keys() - busy:
             del self.departed[key]
+
+
+def _note(book: OrderedDict[str, T], key: str, value: T, most: int) -> None:
+    """Keep something in mind, and forget the oldest where there are more than ``most``."""
+    book[key] = value
+    book.move_to_end(key)
+    if len(book) > most:
+        book.popitem(last=False)

@@ -1,10 +1,13 @@
 """The cache: what it takes over, and what of old news it leaves alone."""
 
+from collections.abc import AsyncIterator
+from typing import Any
+
 import pytest
 
 from tests.support.fake_kube import FakeKube
 from voicepod.gateway.directory import Directory
-from voicepod.kube.client import VOICE_AGENTS, VOICE_SESSIONS, Object
+from voicepod.kube.client import VOICE_AGENTS, VOICE_SESSIONS, Object, Page, Resource
 
 pytestmark = pytest.mark.unit
 
@@ -30,7 +33,7 @@ def session(name: str = "one", uid: str = "1", version: int = 1, phase: str = "P
         "metadata": {
             "namespace": "voice",
             "name": name,
-            "uid": uid,
+            "uid": f"session-{uid}",
             "resourceVersion": str(version),
         },
         "spec": {"agentRef": {"name": "ada"}, "room": "lobby"},
@@ -140,6 +143,26 @@ async def test_what_is_made_during_a_list_is_not_dropped_by_it(directory: Direct
     assert ("voice", "new") in directory.agents
 
 
+async def test_what_goes_during_a_list_does_not_come_back_by_it(directory: Directory) -> None:
+    kube = FakeKube()
+    kube.put(VOICE_AGENTS, "voice", agent())
+    kube.put(VOICE_SESSIONS, "voice", session())
+    pages = kube.pages
+
+    async def late(resource: Resource, *arguments: Any, **more: Any) -> AsyncIterator[Page]:
+        see = directory.see_agent if resource is VOICE_AGENTS else directory.see_session
+        async for page in pages(resource, *arguments, **more):
+            for raw in page.items:
+                see(raw, deleted=True)
+            yield page
+
+    kube.pages = late  # type: ignore[assignment, method-assign]
+    await directory.fill(kube, [])
+
+    assert not directory.has_session(("voice", "one"))
+    assert directory.agents == {}
+
+
 async def test_only_the_given_namespaces_are_listed(directory: Directory) -> None:
     kube = FakeKube()
     await directory.fill(kube, ["one", "two"])
@@ -175,4 +198,4 @@ def test_a_session_made_anew_for_another_room_has_left_the_one_before(directory:
     directory.see_session(another)
 
     assert directory.sessions_in("lobby") == []
-    assert [one.uid for one in directory.sessions_in("parlour")] == ["2"]
+    assert [one.uid for one in directory.sessions_in("parlour")] == ["session-2"]

@@ -1,10 +1,12 @@
 """What an event does: a session is made once, touched for the operator, or left alone."""
 
+from typing import Any
+
 import pytest
 
 from tests.unit.gateway.stage import THEIRS, Stage
 from voicepod.gateway.sessions import session_name
-from voicepod.kube.client import VOICE_AGENTS, VOICE_SESSIONS
+from voicepod.kube.client import VOICE_AGENTS, VOICE_SESSIONS, Object
 from voicepod.livekit.rooms import Room
 
 pytestmark = pytest.mark.unit
@@ -183,6 +185,22 @@ async def test_who_leaves_a_session_that_was_just_deleted_is_no_news(stage: Stag
     stage.kube.remove(VOICE_SESSIONS, "voice", stale["metadata"]["name"])
     stage.directory.see_session(stale)
     assert await stage.send(LEFT) == (OK, {"outcome": "ignored"})
+
+
+async def test_a_session_that_goes_before_its_touch_is_answered_stays_gone(stage: Stage) -> None:
+    stage.add_agent()
+    stage.add_session(sid="RM_1")
+    patch = stage.kube.patch
+
+    async def late(*arguments: Any, **more: Any) -> Object:
+        answer = await patch(*arguments, **more)
+        stage.remove_session()
+        return answer
+
+    stage.kube.patch = late  # type: ignore[method-assign]
+    await stage.send(LEFT)
+
+    assert stage.directory.sessions_in("lobby") == []
 
 
 async def test_a_live_call_of_a_deleted_voiceagent_goes_on_and_ends_as_others_do(
