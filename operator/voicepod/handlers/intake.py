@@ -52,6 +52,10 @@ class Intake:
             return
         known = self.world.agents.get(agent.key)
         if deleted:
+            self._note_gone(agent.uid)
+            if known and known.uid != agent.uid:
+                # Made anew under its name, of which a list has told already.
+                return
             self.forget_agent(agent.key)
         else:
             self.world.put_agent(agent)
@@ -270,7 +274,7 @@ class Intake:
 
     @contextmanager
     def deletions(self) -> Iterator[set[str]]:
-        """Note the uid of each session and pod that is told to be gone meanwhile.
+        """Note the uid of each VoiceAgent, session and pod that is told to be gone meanwhile.
 
         What a list of a moment before still has must not come back by it.
         """

@@ -96,9 +96,11 @@ class Listing:
         intake, world = self.intake, self.intake.world
         agents = {key: agent.uid for key, agent in world.agents.items()}
         for namespace in scopes(self.namespaces):
-            for raw in await self.kube.list_all(VOICE_AGENTS, namespace):
-                intake.agent(raw, deleted=False)
-                agents.pop(key_of(raw), None)
+            with intake.deletions() as gone:
+                for raw in await self.kube.list_all(VOICE_AGENTS, namespace):
+                    if raw["metadata"]["uid"] not in gone:
+                        intake.agent(raw, deleted=False)
+                    agents.pop(key_of(raw), None)
         for agent, uid in agents.items():
             known = world.agents.get(agent)
             if known and known.uid == uid:

@@ -236,7 +236,9 @@ class SessionReconciler:
             await self._write_status(record, {"resourceVersion": str(session.version)})
         except Conflict:
             current = parse_session(await self.kube.get(VOICE_SESSIONS, *session.key))
-            self.world.put_session(current)
+            if self.world.has(record):
+                # If not, the watch has told meanwhile that it is gone.
+                self.world.put_session(current)
             return current.uid != session.uid
         return True
 

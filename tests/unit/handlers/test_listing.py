@@ -21,7 +21,7 @@ from tests.unit.reconcile.test_objects import SESSION
 from voicepod.api.names import ANNOTATION_GENERATION, LABEL_AGENT, LABEL_SESSION
 from voicepod.api.session import Phase
 from voicepod.handlers.listing import Listing
-from voicepod.kube.client import NODES, PODS, VOICE_AGENTS, VOICE_SESSIONS, Object
+from voicepod.kube.client import NODES, PODS, VOICE_AGENTS, VOICE_SESSIONS, Object, Resource
 from voicepod.kube.errors import Refused, Unavailable
 from voicepod.reconcile.loop import Item
 
@@ -108,6 +108,25 @@ async def test_what_a_watch_has_told_of_nodes_during_a_list_is_newer() -> None:
     await Listing(desk.intake, kube, []).everything()
 
     assert desk.world.cordoned == {}
+
+
+@in_hours
+async def test_a_voiceagent_that_goes_during_a_list_does_not_come_back_by_it() -> None:
+    desk, kube = Desk(), FakeKube()
+    _put(kube)
+    listed = kube.list_all
+
+    async def slow_answer(resource: Resource, *arguments: Any, **more: Any) -> Any:
+        answer = await listed(resource, *arguments, **more)
+        if resource is VOICE_AGENTS:
+            for raw in answer:
+                desk.intake.agent(raw, deleted=True)
+        return answer
+
+    kube.list_all = slow_answer  # type: ignore[method-assign]
+    await Listing(desk.intake, kube, []).everything()
+
+    assert desk.world.agents == {}
 
 
 @in_hours
