@@ -51,7 +51,7 @@ class Sessions:
     kube: Kube
     directory: Directory
     notices: Notices
-    _under_way: dict[Key, str] = field(default_factory=dict)
+    _under_way: dict[tuple[str, str], str] = field(default_factory=dict)
     """By namespaces and rooms: the name of the session that is being made."""
 
     async def create(self, wanted: Wanted) -> Key | None:
