@@ -12,14 +12,14 @@ import aiohttp
 import pytest
 
 # Below those that the kernel gives to connections: one of them may have a port as soon as it is
-# found to be free.
-_PORTS = range(10_000, 30_000)
+# found to be free. Each once: a process that is given two must not find them to be one.
+_PORTS = iter(random.sample(range(10_000, 30_000), k=20_000))
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
+    """Return a port that nobody listens on, another one each time."""
     while True:
-        port = random.choice(_PORTS)
+        port = next(_PORTS)
         with socket.socket() as probe, suppress(OSError):
             probe.bind(("", port))
             return port
