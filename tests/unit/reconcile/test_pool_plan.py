@@ -95,11 +95,12 @@ def test_there_are_never_more_than_max(pods: list[Pod], pool: Pool) -> None:
     assert len(left(pods, todo)) <= pool.most
 
 
-@given(some_pods(), pools_from(1), st.sampled_from(["new", "old"]))
+@given(some_pods(), pools_from(1), st.integers(0, 12), st.sampled_from(["new", "old"]))
 def test_a_pool_with_pods_that_are_ready_is_never_emptied(
-    pods: list[Pod], pool: Pool, ready: str
+    pods: list[Pod], pool: Pool, place: int, ready: str
 ) -> None:
-    pods = [*pods, warm(len(pods), ready)]
+    place = min(place, len(pods))
+    pods = [*pods[:place], warm(place, ready), *pods[place + 1 :]]
 
     assert any(one.ready for one in left(pods, planned(pods, pool)))
 
