@@ -95,12 +95,9 @@ class Listing:
         await self._nodes()
         intake, world = self.intake, self.intake.world
         agents = {key: agent.uid for key, agent in world.agents.items()}
-        for namespace in scopes(self.namespaces):
-            with intake.deletions() as gone:
-                for raw in await self.kube.list_all(VOICE_AGENTS, namespace):
-                    if raw["metadata"]["uid"] not in gone:
-                        intake.agent(raw, deleted=False)
-                    agents.pop(key_of(raw), None)
+        async for raw in self._each(VOICE_AGENTS, "", {}):
+            intake.agent(raw, deleted=False)
+            agents.pop(key_of(raw), None)
         for agent, uid in agents.items():
             known = world.agents.get(agent)
             if known and known.uid == uid:

@@ -1,5 +1,6 @@
 """What is listed, what a list makes forgotten, and who is served before all of it is known."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -21,7 +22,15 @@ from tests.unit.reconcile.test_objects import SESSION
 from voicepod.api.names import ANNOTATION_GENERATION, LABEL_AGENT, LABEL_SESSION
 from voicepod.api.session import Phase
 from voicepod.handlers.listing import Listing
-from voicepod.kube.client import NODES, PODS, VOICE_AGENTS, VOICE_SESSIONS, Object, Resource
+from voicepod.kube.client import (
+    NODES,
+    PODS,
+    VOICE_AGENTS,
+    VOICE_SESSIONS,
+    Object,
+    Page,
+    Resource,
+)
 from voicepod.kube.errors import Refused, Unavailable
 from voicepod.reconcile.loop import Item
 
@@ -114,16 +123,16 @@ async def test_what_a_watch_has_told_of_nodes_during_a_list_is_newer() -> None:
 async def test_a_voiceagent_that_goes_during_a_list_does_not_come_back_by_it() -> None:
     desk, kube = Desk(), FakeKube()
     _put(kube)
-    listed = kube.list_all
+    pages = kube.pages
 
-    async def slow_answer(resource: Resource, *arguments: Any, **more: Any) -> Any:
-        answer = await listed(resource, *arguments, **more)
-        if resource is VOICE_AGENTS:
-            for raw in answer:
-                desk.intake.agent(raw, deleted=True)
-        return answer
+    async def late(resource: Resource, *arguments: Any, **more: Any) -> AsyncIterator[Page]:
+        async for page in pages(resource, *arguments, **more):
+            if resource is VOICE_AGENTS:
+                for raw in page.items:
+                    desk.intake.agent(raw, deleted=True)
+            yield page
 
-    kube.list_all = slow_answer  # type: ignore[method-assign]
+    kube.pages = late  # type: ignore[assignment, method-assign]
     await Listing(desk.intake, kube, []).everything()
 
     assert desk.world.agents == {}
